@@ -200,7 +200,8 @@ export class Rooms {
       this.#applyToCache()
     })
     await this.#cache.loadDirectories(signal)
-    await this.#openFleet(directory, bypass === null)
+    this.#closers.push('fleet', () => this.#fleet.close())
+    await this.#fleet.open(() => this.#openFleet(directory, bypass === null), isAwaited, logger)
     // A typing error must show at the first mount. Of an origin that is known, or while guests wait, none is asked.
     if (isAwaited) return
     const known = new Set(index.images().map(({ image }) => image.origin))
@@ -211,7 +212,6 @@ export class Rooms {
   async #openFleet({ top }: CacheDirectory, isMember: boolean): Promise<void> {
     const [addon, logger] = [this.#addon, this.#logger]
     const createFront: CreateFront = (limits, onEvent) => this.#engine.createServingFront(limits, onEvent)
-    this.#closers.push('serving port', () => this.#fleet.close())
     await this.#fleet.openService(this.#configuration, this.#cache, { addon, logger, createFront })
     // Others may ask from then on.
     if (!isMember) return
@@ -225,9 +225,7 @@ export class Rooms {
       sumOf: bytes => addon.crc32c(bytes),
       dropUnits: units => void dropUnits(this.#store, units, logger), // Never rejects.
     })
-    if (!opened) return
-    this.#closers.push('fleet', () => opened.group.close())
-    this.#origins.share(opened.group)
+    if (opened) this.#origins.share(opened.group)
   }
 
   /** Of a told location: this host would ask itself. */

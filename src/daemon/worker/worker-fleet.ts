@@ -3,6 +3,8 @@
  */
 import { type FleetHandlers, noFleet } from '../../admin/fleet-handlers.ts'
 import type { RegistrationMeasurements } from '../../admin/measurements.ts'
+import { PeriodicTask } from '../../async/periodic-task.ts'
+import type { RunEvery } from '../../async/timers.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { Cache } from '../../cache/cache.ts'
 import type { ProfileGroup } from '../../cache/prefetch/group-profiles.ts'
@@ -24,10 +26,41 @@ interface RegistrationParts {
   registrarOf(originUrl: string): LocationRegistrar | null
 }
 
+/** The time between two tries to open, in milliseconds. */
+const openRetryMs = 10_000
+
 export class WorkerFleet {
   #service: FleetService | null = null
   #group: OpenGroup | null = null
   #registration: GlanceRegistration | null = null
+  #retry: PeriodicTask | null = null
+  #opening: Promise<void> = Promise.resolve()
+  readonly #every: RunEvery | undefined
+
+  /** @param every other than the timers of the process */
+  constructor(every?: RunEvery) {
+    this.#every = every
+  }
+
+  /**
+   * Open the port and the group. Where guests wait, they go on without what fails, as a certificate that is not there,
+   * and it is tried again until it is open.
+   * @throws CacheError invalid-argument where no guest waits
+   */
+  async open(open: () => Promise<void>, isAwaited: boolean, logger: Logger): Promise<void> {
+    if (!isAwaited) return await open()
+    const attempt = () => (this.#opening = open().then(isOpen, isShut))
+    const retry = (this.#retry = new PeriodicTask(openRetryMs, attempt, this.#every))
+    const isOpen = () => {
+      if (retry.isStarted) logger.info({}, 'the fleet is open')
+      retry.stop()
+    }
+    const isShut = (err: unknown) => {
+      if (!retry.isStarted) logger.error({ err }, 'the fleet is not open; the mount goes on without, and tries again')
+      retry.start()
+    }
+    await attempt()
+  }
 
   /** Open by then. */
   get service(): FleetService {
@@ -40,6 +73,7 @@ export class WorkerFleet {
     cache: Cache,
     { path, logger, registrarOf }: RegistrationParts,
   ): void {
+    if (this.#registration) return
     const file = new RegistrationsFile(path, logger)
     this.#registration = new GlanceRegistration({
       kept: file,
@@ -85,7 +119,7 @@ export class WorkerFleet {
       const group = this.#group
       return group && ((...part: Parameters<PromotePart>) => group.promoteHere(...part))
     }
-    this.#service = await createFleetService(fleet, addon, { ...parts, source: cache.served, promote })
+    this.#service ??= await createFleetService(fleet, addon, { ...parts, source: cache.served, promote })
     await this.#service.open()
   }
 
@@ -108,7 +142,10 @@ export class WorkerFleet {
 
   /** Idempotent. */
   async close(): Promise<void> {
+    this.#retry?.stop()
+    await this.#opening
     this.#registration?.close()
+    await this.#group?.group.close()
     await this.#service?.close()
   }
 }

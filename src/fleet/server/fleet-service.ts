@@ -130,8 +130,9 @@ export class FleetService {
     this.#server?.revoke()
   }
 
-  /** @throws CacheError invalid-argument when a certificate is not usable */
+  /** Once it is open, nothing more is done. @throws CacheError invalid-argument when a certificate is not usable */
   async open(): Promise<void> {
+    if (this.#server) return
     const prepared = await this.#prepared(this.#settings)
     await this.#listen(prepared)
   }
