@@ -219,7 +219,9 @@ t.test('answers: those that pass, those that do not, silence, and a token that w
   const before = collector.headers.length
   writeFileSync(file, 'Bearer second\n', { mode: 0o600 })
   await client.send(body)
-  t.match(collector.headers.slice(before), [{ authorization: 'Bearer first' }, { authorization: 'Bearer second' }])
+  // The request that was given up may come as late as here.
+  const tokens = new Set(collector.headers.slice(before).map(({ authorization }) => authorization))
+  t.same([...tokens], ['Bearer first', 'Bearer second'])
   t.same(collector.wrong, [])
   collector.answer = 'silence'
   const asked = collector.headers.length

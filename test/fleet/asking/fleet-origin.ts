@@ -222,6 +222,32 @@ t.test('a lie after a reload drops what the member had sent before it, too', asy
   t.same(dropped.map(({ unit }) => unit).sort(), sent)
 })
 
+t.test('an origin that is wrapped anew, and a group that is closed, leave no timer', async t => {
+  let timers = 0
+  const every = () => {
+    timers++
+    return () => void timers--
+  }
+  const { group } = await groupOf(t, honest, { every })
+  const before = timers
+  group.wrap({ url: 'https://o/' } as unknown as Origin, { isAway: () => false, failed: () => {} })
+  t.equal(timers, before, 'its samples are compared by one task')
+  await group.close()
+  t.equal(timers, 0)
+})
+
+t.test('a group that is closed has written its view', async t => {
+  let isWritten = false
+  const settled = async () => {
+    await new Promise(resolve => setImmediate(resolve))
+    isWritten = true
+  }
+  const viewFile = { read: async () => ({ members: [], memberSince: null }), keep: () => {}, settled }
+  const { group } = await groupOf(t, honest, { viewFile })
+  await group.close()
+  t.ok(isWritten)
+})
+
 t.test('a range is known as one that the origin is read for, as long as that goes on', async t => {
   const { bytesAt, group, wasKnown } = await groupOf(t, () => ({ kind: 'absent' }))
   await bytesAt(0, unitBytes)

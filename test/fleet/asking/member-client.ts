@@ -9,7 +9,7 @@ import { identify } from '../../../src/base/image.ts'
 import { memberConnectMsMax, memberRequestsMax } from '../../../src/fleet/asking/limits.ts'
 import type { AskedRange, AskOutcome } from '../../../src/fleet/asking/member-channel.ts'
 import { MemberClient } from '../../../src/fleet/asking/member-client.ts'
-import { imagePath } from '../../../src/fleet/wire/wire.ts'
+import { imagePath, unitsHeader } from '../../../src/fleet/wire/wire.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
 import { awakeClock } from '../../fixtures/awake-clock.ts'
 import { makeCertificate, noCertificates } from '../../fixtures/certificate.ts'
@@ -121,6 +121,41 @@ t.test('a body that breaks off keeps its whole blocks that are right', async t =
   t.match(await clientOf(t, server.url).ask(range, patient), { kind: 'lost', goodBytes: 2 * blockBytes })
   t.ok(bytes.subarray(0, 2 * blockBytes).equals(range.target.subarray(0, 2 * blockBytes)))
 })
+
+t.test('an answer that is found out is broken off', async t => {
+  const server = await serverOf(t)
+  let isBrokenOff = false
+  server.behaviour = ({ status, headers, body }, _request, response) => {
+    response.once('close', () => {
+      isBrokenOff = true
+    })
+    response.writeHead(status, headers)
+    response.write(Buffer.alloc(blockBytes, body[0]! ^ 1))
+    return null
+  }
+  t.match(await clientOf(t, server.url).ask(rangeOf(0, 4 * blockBytes), patient), { kind: 'wrong' })
+  await until(() => isBrokenOff, 60_000, 'the end of the connection')
+})
+
+t.test(
+  'units that a member has are taken from an answer that was asked for them, and has one bit for each',
+  async t => {
+    const server = await serverOf(t)
+    const client = clientOf(t, server.url)
+    const asked = (asksUnits: boolean) => client.ask({ ...rangeOf(0, blockBytes), asksUnits }, patient)
+    const units = Buffer.from([0b11])
+    for (const [bytes, asksUnits, outcome] of [
+      [units, true, { kind: 'absent', units: Uint8Array.from(units) }],
+      [units, false, { kind: 'absent' }],
+      [Buffer.alloc(2), true, { kind: 'absent' }],
+      [Buffer.alloc(0), true, { kind: 'absent' }],
+    ] as const) {
+      const headers = { [unitsHeader]: bytes.toString('base64') }
+      server.behaviour = () => ({ status: 404, headers, body: Buffer.alloc(0) })
+      t.same({ ...(await asked(asksUnits)) }, outcome)
+    }
+  },
+)
 
 t.test('a silent member is given up in time; one that says that it works on it is not', async t => {
   const server = await serverOf(t)
