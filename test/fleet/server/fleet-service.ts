@@ -232,6 +232,20 @@ t.test('in mode forward, members and beginners are sent to the origin; who knows
   t.equal((await said('/v1/images/a')).status, 200, 'where there is no way back')
 })
 
+t.test('a port that is closed ends the promotions that it began', async t => {
+  let hasEnded = false
+  const promote: PromotePart = async (_image, _part, { signal }) => {
+    await new Promise(resolve => signal.addEventListener('abort', resolve))
+    hasEnded = true
+    return { promotedBytes: 0, complete: false }
+  }
+  const { service, served } = await openServing(t, {}, {}, promote)
+  const { id } = await served.byName('a', { signal: forever })
+  t.equal((await ask(service.port, promotePath(id, 'own'), { method: 'POST' })).status, 200)
+  await service.close()
+  t.ok(hasEnded)
+})
+
 t.test('a member promotes its part of an image as long as it is asked; a host in no group does not', async t => {
   const parts: unknown[] = []
   let end = () => {}

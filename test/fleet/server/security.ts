@@ -60,15 +60,22 @@ t.test('certificates of the group are let in, others are not', { skip: noCertifi
 })
 
 t.test('a token over TLS is enough, and is read again', { skip: noCertificates }, async t => {
-  const { server, authority } = groupIn(t)
+  const { server, client, authority } = groupIn(t)
   let now = token
-  const { service } = await openServing(t, { tls: { ca: null, ...server }, token: async () => now })
+  const { service, settings } = await openServing(t, { tls: { ca: null, ...server }, token: async () => now })
   const tls = { ca: readFileSync(authority.certificate) }
   const status = async (said: string) => (await ask(service.port, '/v1/health', { tls, token: said })).status
   t.equal(await status(token), 200)
   now = 'next-token'
   t.equal(await status(token), 401)
   t.equal(await status('next-token'), 200)
+  const { requests } = service.counters
+  // From now on certificates are asked for.
+  await (await service.prepare({ ...settings, tls: { ca: authority.certificate, ...server }, token: null }))()
+  const own = { ...tls, ...identityOf(client) }
+  t.equal((await ask(service.port, healthPath, { tls: own, token: null })).status, 200)
+  t.equal(await status('next-token'), 401)
+  t.equal(service.counters.requests, requests + 1, 'counters go on')
 })
 
 t.test('a client that opens more connections than it may keeps nobody out', async t => {

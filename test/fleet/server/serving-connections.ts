@@ -41,7 +41,11 @@ t.test('resident ranges are sent natively over TLS', { skip: noCertificates }, a
   const tls = { ca: readFileSync(authority.certificate) }
   const id = await hold(world, { tls })
   await comparesRanges(t, world, id, { tls })
-  t.ok(world.service.counters.nativeBytes > sizeBytes)
+  const { service, settings } = world
+  const { nativeBytes } = service.counters
+  t.ok(nativeBytes > sizeBytes)
+  await (await service.prepare({ ...settings, tls: null }))()
+  t.ok(service.counters.nativeBytes >= nativeBytes, 'counters go on at another port')
 })
 
 async function comparesRanges(t: Test, { service, origin }: ServingWorld, id: string, asked: Asked): Promise<void> {
