@@ -2,6 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { identify } from '../../src/base/image.ts'
+import { listingChunkNames } from '../../src/index/format/listing-chunks.ts'
 import { IndexDatabase } from '../../src/index/index-database.ts'
 import { MemoryEnvironment } from '../fixtures/memory-environment.ts'
 import { seeded } from '../fixtures/seeded.ts'
@@ -59,6 +60,18 @@ for (const [where, opener] of Object.entries(openers)) {
       { ...entry, blocks: () => 2n, sums: sumsOf({ 1: 2 }) },
     ])
     t.equal(index.sums(image.id, 0)?.blocks, 3n)
+    await index.close()
+  })
+
+  t.test(`${where}: an image that is removed leaves nothing`, async t => {
+    const index = opener(t)()
+    await index.putImage({ image, nodeId: 99n })
+    await index.putDigest(image.id, { state: 'none', algorithm: null, published: null, computed: null })
+    await index.putSeal(image.id, { root: 'r' })
+    await index.record([{ imageId: image.id, object: 0, blocks: () => 1n, zero: 0n, sums: sumsOf({ 0: 1 }) }])
+    await index.removeImage(image.id)
+    const { id } = image
+    t.same([index.images(), index.digest(id), index.seal(id), index.sums(id, 0)], [[], null, null, null])
     await index.close()
   })
 
@@ -202,6 +215,17 @@ t.test('a damaged value counts as absent, and is counted', async t => {
 })
 
 /** An environment that refuses transactions as lmdb does, so many of the next ones. */
+t.test('a long listing that is replaced by a short one leaves nothing', async t => {
+  const environment = new MemoryEnvironment(seeded(1))
+  const index = new IndexDatabase('in memory', { environment })
+  const long = Array.from({ length: listingChunkNames + 1 }, (_, k) => `n${k}`)
+  await index.putListing('o', long)
+  t.same([await index.listing('o'), environment.content.listings.size], [long, 3])
+  await index.putListing('o', ['a'])
+  t.same([await index.listing('o'), environment.content.listings.size], [['a'], 1])
+  await index.close()
+})
+
 function refusing(code: number) {
   const environment = new MemoryEnvironment(seeded(1))
   const state = { refusals: 0, calls: 0 }

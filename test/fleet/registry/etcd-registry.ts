@@ -1,10 +1,14 @@
 /** Membership in Debian's etcd, three processes: each fault of the cluster leaves the view as it was. */
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { Member } from '../../../src/fleet/group/member.ts'
+import { formatMember, type Member } from '../../../src/fleet/group/member.ts'
 import { EtcdRegistry, type EtcdRegistryOptions } from '../../../src/fleet/registry/etcd-registry.ts'
+import { recordBytesMax } from '../../../src/fleet/registry/limits.ts'
 import { makeCertificate, makeSignedCertificate, noCertificates } from '../../fixtures/certificate.ts'
 import { EtcdCluster, noEtcd } from '../../fixtures/etcd.ts'
 import { keepingLogger } from '../../fixtures/keeping-logger.ts'
@@ -64,7 +68,9 @@ class Following {
 
 t.test('members see each other come, change and leave', { skip: noEtcd }, async t => {
   const cluster = await EtcdCluster.open(t, { count: 1 })
-  const [a, b, onlooker] = [1, 2, null].map(k => new Following(t, cluster.urls, k)) as [Following, Following, Following]
+  // A lease that would outlive the test: hosts that leave end theirs.
+  const following = [1, 2, null].map(k => new Following(t, cluster.urls, k, { leaseMs: 3_600_000 }))
+  const [a, b, onlooker] = following as [Following, Following, Following]
   await Promise.all([a.sees(2), b.sees(2), onlooker.sees(2)])
   t.same(
     [...onlooker.members].sort((x, y) => x.since - y.since),
@@ -79,7 +85,42 @@ t.test('members see each other come, change and leave', { skip: noEtcd }, async 
   await cluster.control('put', 'parentfs/az1/member/evil', '{"v":1,"url":"https://x:1/path?q","weight":"NaN"}')
   await cluster.control('put', 'parentfs/az2/member/10.0.0.9:7447', JSON.stringify({ v: 1 }))
   await cluster.control('put', 'parentfs/az1/member/big', 'x'.repeat(5_000))
+  await cluster.control(
+    'put',
+    'parentfs/az1/member/10.0.0.8:7447',
+    formatMember(memberOf(8)) + ' '.repeat(recordBytesMax),
+  )
   b.registry.register(memberOf(2))
+  await onlooker.sees(1)
+})
+
+t.test('a watch that etcd cancels is followed by a list, whose members are all there are', async t => {
+  let lists = 0
+  const base64 = (text: string) => Buffer.from(text).toString('base64')
+  const server = createServer((request, response) => {
+    if (request.url === '/v3/watch') return void response.write('{"result":{"canceled":true}}\n')
+    let body = ''
+    request.on('data', chunk => {
+      body += chunk
+    })
+    request.on('end', () => {
+      const isList = request.url === '/v3/kv/range' && !body.includes('count_only')
+      const members = isList && ++lists > 1 ? [memberOf(1)] : [memberOf(1), memberOf(2)]
+      const kvs = members.map(member => ({
+        key: base64(`parentfs/az1/member/${member.id}`),
+        value: base64(formatMember(member)),
+      }))
+      response.end(JSON.stringify({ header: { revision: '1' }, kvs }))
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  const onlooker = new Following(t, [`http://127.0.0.1:${(server.address() as AddressInfo).port}`], null)
+  await until(() => lists > 1, waitMs, 'another list')
   await onlooker.sees(1)
 })
 

@@ -119,6 +119,15 @@ t.test('three good probes in a row end it; until then the restriction holds', as
   t.same(changes, ['bypass', 'recovering', 'bypass', 'recovering', 'healthy'])
 })
 
+t.test('failures from before it was healthy again count no more', async t => {
+  const { health, nextProbe } = tried({ outcome: null })
+  for (let k = 0; k < 3; k++) health.writeFailed(eio)
+  for (let k = 0; k < 3; k++) await nextProbe()
+  t.equal(health.state, 'healthy')
+  health.writeFailed(eio)
+  t.equal(health.state, 'healthy')
+})
+
 t.test('probes that fail come at doubled pauses, up to half a minute', async t => {
   const { health, nextProbe } = tried({ outcome: eio })
   health.syncFailed(eio)
