@@ -42,7 +42,6 @@ export class SingleFlight<T> {
     const promise = work(controller.signal).finally(() => {
       if (this.#calls.get(key)?.promise === promise) this.#calls.delete(key)
     })
-    promise.catch(() => {}) // Its waiters see the error; when all have left, there is no need to.
     const call = { promise, controller, waiters: 0 }
     this.#calls.set(key, call)
     return call

@@ -7,15 +7,10 @@
 import type { DiskHealth } from './disk/disk-health.ts'
 import type { StoredImage } from './image/stored-image.ts'
 
-interface Opening {
-  /** The image, or null when it could not be opened, or not in time. */
-  readonly inTime: Promise<StoredImage | null>
-  isLate: boolean
-}
-
 export class FileOpener {
   readonly #health: DiskHealth
-  readonly #openings = new Map<string, Opening>()
+  /** By image id: the image, or null when it could not be opened, or not in time. */
+  readonly #openings = new Map<string, Promise<StoredImage | null>>()
 
   constructor(health: DiskHealth) {
     this.#health = health
@@ -32,14 +27,10 @@ export class FileOpener {
    */
   run(imageId: string, open: () => Promise<StoredImage | null>): Promise<StoredImage | null> {
     const known = this.#openings.get(imageId)
-    if (known) return known.isLate ? Promise.resolve(null) : known.inTime
+    if (known) return known
     const opened = this.#health.watchWrite(open()).finally(() => this.#openings.delete(imageId))
-    const late = () => {
-      opening.isLate = true
-      return null
-    }
-    const opening: Opening = { inTime: this.#health.waitAsForRead(opened, late), isLate: false }
-    this.#openings.set(imageId, opening)
-    return opening.inTime
+    const inTime = this.#health.waitAsForRead(opened, () => null)
+    this.#openings.set(imageId, inTime)
+    return inTime
   }
 }

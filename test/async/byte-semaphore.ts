@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import t from 'tap'
 import { ByteSemaphore } from '../../src/async/byte-semaphore.ts'
 
@@ -45,6 +46,16 @@ t.test('whoever gives up leaves the line, and those behind move up', async t => 
   release()
   await first
   t.equal(budget.usedBytes, 0)
+})
+
+t.test('whoever waited and was let in leaves nothing with its signal', async t => {
+  const budget = new ByteSemaphore(100)
+  const caller = new AbortController()
+  const first = budget.run(100, signal, () => new Promise(resolve => setImmediate(resolve)))
+  const second = budget.run(100, caller.signal, async () => {})
+  t.equal(getEventListeners(caller.signal, 'abort').length, 1)
+  await Promise.all([first, second])
+  t.equal(getEventListeners(caller.signal, 'abort').length, 0)
 })
 
 t.test('a larger budget lets in who waits; a smaller one takes nothing back', async t => {

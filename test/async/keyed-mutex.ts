@@ -17,6 +17,33 @@ t.test('holders of one key come one after another, in the order of asking; other
   t.equal(mutex.size, 0)
 })
 
+t.test('who asks after an end waits for the holder of now', async t => {
+  const mutex = new KeyedMutex()
+  const ends: (() => void)[] = []
+  let holders = 0
+  const hold = () =>
+    mutex.run('a', async () => {
+      holders++
+      await new Promise<void>(resolve => ends.push(resolve))
+      holders--
+    })
+  const first = hold()
+  const second = hold()
+  ends[0]!()
+  await first
+  await new Promise(resolve => setImmediate(resolve))
+  const third = hold()
+  await new Promise(resolve => setImmediate(resolve))
+  t.equal(holders, 1)
+  ends[1]!()
+  await second
+  await new Promise(resolve => setImmediate(resolve))
+  t.equal(holders, 1)
+  ends[2]!()
+  await third
+  t.equal(mutex.size, 0)
+})
+
 t.test('what a holder asks for at once waits for it like any other', async t => {
   const mutex = new KeyedMutex()
   const order: string[] = []

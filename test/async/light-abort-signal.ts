@@ -36,6 +36,17 @@ t.test(
   },
 )
 
+t.test('one that has ended leaves nothing with the other one, and does not fire with it', async t => {
+  const caller = new AbortController()
+  const own = new LightAbortSignal(caller.signal)
+  t.equal(getEventListeners(caller.signal, 'abort').length, 1)
+  own.end()
+  own.end()
+  t.equal(getEventListeners(caller.signal, 'abort').length, 0)
+  caller.abort()
+  t.notOk(own.aborted)
+})
+
 t.test('its reason is that of the other one, one that is made of it, or that it was aborted', async t => {
   const own = new LightAbortSignal(new AbortController().signal, () => new Error('not called'))
   own.abort()

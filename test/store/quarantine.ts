@@ -35,6 +35,19 @@ t.test('no reader is served any of it, its records and bytes go, and it can be f
   await rooms.close()
 })
 
+t.test('session threads fetch no more of it, and what was fetched ahead goes, whoever has the file', async t => {
+  for (const isRead of [false, true]) {
+    const { rooms, stored } = await holding(t)
+    const asked: unknown[] = []
+    Object.defineProperty(stored.file, 'setFetchOrigin', { value: (origin: unknown) => void asked.push(origin) })
+    Object.defineProperty(stored.file, 'removeBuffered', { value: () => void asked.push('removeBuffered') })
+    if (isRead) stored.kernelRefs.begin()
+    await quarantine(stored)
+    t.same(asked, [null, 'removeBuffered'])
+    await rooms.close()
+  }
+})
+
 t.test('while the kernel reads the file its bytes stay, and no other reader gets them', async t => {
   const { rooms, stored } = await holding(t)
   stored.kernelRefs.begin()
