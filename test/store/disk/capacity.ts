@@ -97,3 +97,16 @@ t.test('a write that is needed may take half of what is kept back, and not a byt
   capacity.measured({ ...plentyOfDisk, allocatedBytes: 98 * MiB })
   t.equal(capacity.usedBytes, 98 * MiB)
 })
+
+t.test('what is given back by a measurement is given back once', t => {
+  const capacity = new Capacity(2 ** 30)
+  const disk = { allocatedBytes: 0, freeBytes: 2 ** 40, totalBytes: 2 ** 40 }
+  t.ok(capacity.reserve(1000))
+  capacity.settleWhenMeasured(1000)
+  capacity.measured(disk)
+  t.equal(capacity.usedBytes, 0)
+  t.ok(capacity.reserve(500))
+  capacity.measured(disk)
+  t.equal(capacity.usedBytes, 500)
+  t.end()
+})
