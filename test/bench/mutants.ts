@@ -52,4 +52,6 @@ t.test('the nearest tests of a file are those of its path, then of its folder, t
   const files = ['src/base/sizes', 'src/store/limits', 'src/store/store', 'test/base/sizes', 'test/base/limits']
   const compiled = files.map(name => `build/${name}.js`)
   t.equal(nearestTests('build/src/base/sizes.js', compiled, ['base/limits', 'base/sizes'])[0], 'base/sizes')
+  const command = 'cli/commands/check-config'
+  t.same(nearestTests(`build/src/${command}.js`, compiled, [command, 'base/sizes']), [command], 'it starts the program')
 })
