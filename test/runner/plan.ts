@@ -126,7 +126,7 @@ export const weights: Readonly<Record<string, number>> = {
   'origin/s3-swift': 30,
   'origin/swift-servers': 60,
   'origin/views/raw-view': 13,
-  'origin/wrappers/concurrency-limit': 30,
+  'origin/wrappers/concurrency-limit': 4,
   'store/ceiling': 45,
   'web/browser': 25,
 }

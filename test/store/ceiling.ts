@@ -22,7 +22,7 @@ interface Case {
   readonly churn: number
 }
 const cases: Case[] = [
-  { blockBytes: 4 * KiB, capacityBytes: 8 * MiB, churn: 10 },
+  { blockBytes: 4 * KiB, capacityBytes: 8 * MiB, churn: 4 },
   { blockBytes: 64 * KiB, capacityBytes: 128 * MiB, churn: 2 },
   { blockBytes: MiB, capacityBytes: (churn < 10 ? 512 : 2048) * MiB, churn: 1.5 },
 ]

@@ -1,7 +1,6 @@
 /**
  * The limit on calls at once.
  */
-import { setMaxListeners } from 'node:events'
 import { pathToFileURL } from 'node:url'
 import t from 'tap'
 import { identify } from '../../../src/base/image.ts'
@@ -84,14 +83,13 @@ t.test('a call that fails gives its place on', async t => {
 
 t.test('as many callers wait as the kernel may have reads outstanding, and one more is refused', async t => {
   const { waiting, limited } = held(1)
-  const controller = new AbortController()
-  setMaxListeners(0, controller.signal)
   const first = limited.lookup('a', { signal })
-  const look = () => limited.lookup('a', { signal: controller.signal }).catch(error => error.code)
-  const others = Array.from({ length: originQueueMax }, look)
+  // A signal each, as readers have: one signal looks through all its listeners for each that it gets.
+  const controllers = Array.from({ length: originQueueMax }, () => new AbortController())
+  const others = controllers.map(({ signal }) => limited.lookup('a', { signal }).catch(error => error.code))
   t.same(limited.load, { active: 1, waiting: originQueueMax })
-  t.equal(await look(), 'overloaded')
-  controller.abort()
+  await t.rejects(limited.lookup('a', { signal }), { code: 'overloaded' })
+  for (const controller of controllers) controller.abort()
   t.same(new Set(await Promise.all(others)), new Set(['aborted']))
   waiting.shift()?.()
   await first
