@@ -20,6 +20,7 @@ import {
   readingAhead,
   statusOf,
   stop,
+  transport,
 } from '../fixtures/daemon.ts'
 import { type HttpOriginServer, spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
@@ -28,6 +29,8 @@ import { seed, seeded } from '../fixtures/seeded.ts'
 
 const options = { skip: cannotMount }
 const [KiB, MiB, TiB] = [1024, 1024 ** 2, 1024 ** 4]
+/** Random reads of an image at a time. Rooms below the transports have the same ones over the kernel's. */
+const randomReads = transport === 'kernel' ? 10_000 : 4_000
 
 /** A web server over the place's images, and the place with its URL. */
 async function overHttp(t: Test, where: Place, delayMs: number): Promise<[Place, HttpOriginServer]> {
@@ -40,7 +43,7 @@ async function overHttp(t: Test, where: Place, delayMs: number): Promise<[Place,
 async function readAtRandom(t: Test, where: Place, name: string, expected: Buffer, start: number): Promise<void> {
   const file = await MountedFile.open(t, where.mountpoint, name)
   const wrong: object[] = []
-  await forEachAtOnce(drawRanges(seeded(start), expected.length, 10_000), 8, async (range, k) => {
+  await forEachAtOnce(drawRanges(seeded(start), expected.length, randomReads), 8, async (range, k) => {
     const kind = k % 2 === 0 ? 'direct' : 'buffered'
     const bytes = await file.read(range, kind)
     if (!bytes.equals(expected.subarray(range.offset, range.offset + range.length))) wrong.push({ ...range, kind, k })
@@ -62,7 +65,7 @@ const origins = [
   { scheme: 'file', blockSize: '4KiB' },
 ]
 for (const { scheme, blockSize } of origins) {
-  t.test(`10,000 random reads over ${scheme}: right when cold, warm and restarted`, options, async t => {
+  t.test(`${randomReads} random reads over ${scheme}: right when cold, warm and restarted`, options, async t => {
     t.comment(`SEED=${seed}`)
     const image = { seed, sizeBytes: 72 * MiB + 12_345 }
     const expected = sampleBytes(image, 0, image.sizeBytes)
