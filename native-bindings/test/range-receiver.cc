@@ -219,7 +219,7 @@ void dropped_memory(Checks& t) {
     std::thread sender([&] { served.send(answer); });
     std::this_thread::sleep_for(std::chrono::microseconds(round * 30));
     served.receiver.drop(served.id);
-    std::ranges::fill(target, std::byte{'.'});
+    std::memset(target.data(), '.', target.size());
     served.receiver.drop(served.id);
     sender.join();
     CHECK(all_are(target, '.'));
