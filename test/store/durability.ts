@@ -24,6 +24,7 @@ const body = (directory: string) => `
     mark('promotion')
     if (await stored.writeBlocks(0, block, origin.bytes('a', block * 4096, 4096)) !== 'landed') throw new Error('not landed')
     await rooms.store.flush()
+    mark('flushed')
   }
   mark('close')
   await rooms.close()
@@ -38,22 +39,28 @@ t.test('what is promoted is synced before it is recorded, and the record before 
   const node = [process.execPath, '--input-type=module', '-e', body(directory)]
   const imageId = (await run('env', ...environment.reverse(), ...node)).toString().trim()
   const parts = readFileSync(log, 'utf8')
-    .split(/^(?:promotion|close)\n/m)
+    .split(/^(?:promotion|flushed|close)\n/m)
     .map(part => callsOf(part, directory, imageId))
-  t.equal(parts.length, 4, 'the start, two promotions, the end')
+  const [start, first, afterFirst, second, afterSecond, end] = parts
+  t.equal(parts.length, 6, 'the start, two promotions with what follows each, the end')
+  t.equal(start?.[0], 'sync index', 'the mark of a clean stop is gone for good before anything is written')
   // LMDB's last write is its meta page, which makes the rest count; that descriptor is open with O_DSYNC.
-  const first = ['write data', 'sync data', 'sync images', 'write index', 'sync index', 'write index']
-  t.same(parts[1], first, 'with the name of a new file')
+  const promotion = ['write data', 'sync data', 'sync images', 'write database', 'sync database', 'write database']
+  t.same(first, promotion, 'with the name of a new file')
   t.same(
-    parts[2],
-    first.filter(call => call !== 'sync images'),
+    second,
+    promotion.filter(call => call !== 'sync images'),
     'which is durable from then on',
   )
+  t.same([afterFirst, afterSecond], [[], []], 'nothing follows once it is said to be recorded')
+  t.same(end?.slice(-3), ['write database', 'write mark', 'sync mark'], 'the mark vouches for all that was written')
 })
 
 /** The calls that concern the data file, its directory and the index, each run of the same ones once. */
 function callsOf(lines: string, directory: string, imageId: string): string[] {
-  const names: Record<string, string> = { [imageId]: 'data', images: 'images', 'data.mdb': 'index' }
+  const names: Record<string, string> = {
+    ...{ [imageId]: 'data', images: 'images', index: 'index', 'data.mdb': 'database', CLEAN: 'mark' },
+  }
   const calls = lines
     .split('\n')
     .map(line => line.split('\t'))
