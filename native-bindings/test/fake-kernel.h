@@ -71,7 +71,9 @@ class FakeKernel {
   [[nodiscard]] std::optional<Answer> answer(int deadline_ms = 60'000) const {
     pollfd waiting{.fd = kernel_.get(), .events = POLLIN, .revents = 0};
     if (::poll(&waiting, 1, deadline_ms) != 1) return std::nullopt;
-    std::vector<std::byte> bytes(sizeof(wire::OutHeader) + wire::read_bytes_max);
+    const ssize_t length = ::recv(kernel_.get(), nullptr, 0, MSG_PEEK | MSG_TRUNC);
+    if (length < 0) return std::nullopt;
+    std::vector<std::byte> bytes(static_cast<std::size_t>(length));
     const ssize_t got = ::recv(kernel_.get(), bytes.data(), bytes.size(), 0);
     if (got < static_cast<ssize_t>(sizeof(wire::OutHeader))) return std::nullopt;
     Answer answer{};
