@@ -101,7 +101,7 @@ async function keepPrepared(
   const workFd = makeFile()
   const isUpgraded = handed.mount !== null && handed.mount.state.directory !== null
   let first: WorkerProcess | null = isUpgraded ? null : startWorker(addon, ownWorkerMain, workFd)
-  const logger = await openLog(settings, addon).catch(async error => {
+  const logger = await openLog(settings, addon, handed.mount !== null).catch(async error => {
     first?.kill()
     await first?.exited
     throw error
@@ -221,10 +221,10 @@ async function readConfiguration(file: string): Promise<ConfigurationDocument> {
 }
 
 /** Loaded while the worker boots, which takes longer. */
-async function openLog({ log }: Settings, addon: Addon): Promise<LeveledLogger> {
-  const { createLogger } = await import('../config/create-logger.ts')
+async function openLog({ log }: Settings, addon: Addon, isAwaited: boolean): Promise<LeveledLogger> {
+  const { createLogger, createLoggerForGuests } = await import('../config/create-logger.ts')
   try {
-    return (await createLogger('supervisor', log, addon)).logger
+    return (await (isAwaited ? createLoggerForGuests : createLogger)('supervisor', log, addon)).logger
   } catch (cause) {
     throw new CacheError('invalid-argument', `log file ${log.file} cannot be written: ${messageOf(cause)}`, { cause })
   }

@@ -192,6 +192,7 @@ export class Supervisor {
       this.#hold()
     } else if (message.type === 'log-level') {
       this.#settings.taken(message.document)
+      this.#settings.setLogLevel(message.level)
       this.#hold()
       this.#parts.logger.level = message.level
     } else if (message.type === 'ended') void this.#sessionEnded(message) // Ends in `finished`.

@@ -68,6 +68,11 @@ export class WorkerSettings {
     this.#current = { ...this.#current, document: { ...document, cache: { ...cache, capacity } } }
   }
 
+  /** The file names another level. */
+  setLogLevel(level: string): void {
+    this.#current = { ...this.#current, log: { ...this.#current.log, level } }
+  }
+
   /** The settings of a worker that tries the cache in another directory; nothing changes yet. */
   movingTo(move: Pick<CacheMove, 'from' | 'to' | 'passed'>): Settings {
     return withMove(this.#current, { ...move, isNew: true, isClean: false })

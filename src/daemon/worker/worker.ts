@@ -48,7 +48,7 @@ export interface WorkerContext {
   addons(): string[]
   /** @throws CacheError invalid-argument */
   configure(settings: Pick<Settings, 'document' | 'mountpoint'>): Configuration
-  createLogger(settings: LogSettings): Promise<ProcessLog>
+  createLogger(settings: LogSettings, isAwaited: boolean): Promise<ProcessLog>
   /** @param doubts why the cache must be passed by, or its index copied, or null; and whether guests wait */
   openRooms(
     configuration: Configuration,
@@ -162,7 +162,7 @@ export class Worker {
     this.#document = message.settings.document
     this.#keeperPid = message.keeperPid
     this.#configFile = message.settings.configFile
-    const { logger, linesLost } = await this.#parts.createLogger(message.settings.log)
+    const { logger, linesLost } = await this.#parts.createLogger(message.settings.log, message.isAwaited ?? false)
     this.#logger = logger
     const { bypass, indexDoubt } = message
     const { move = null } = message.settings // An older supervisor does not say all of it.

@@ -81,6 +81,20 @@ t.test('a full disk costs lines, which are counted, and nothing else', async t =
   t.equal(`${said}`, '5\n')
 })
 
+t.test('a file that cannot be opened ends a first start; where guests wait, standard error is written', async t => {
+  const file = '/proc/nowhere/log'
+  const broken = logging(t, { file, script: 'process.exit(0)' })
+  t.same(await once(broken, 'exit'), [1, null])
+  const child = logging(t, { file, creator: 'createLoggerForGuests', script: `log.logger.info({}, 'goes on')` })
+  const said = readAll(child.stderr!)
+  t.same(await once(child, 'close'), [0, null])
+  const [complaint, line] = said()
+    .split('\n')
+    .map(text => (text === '' ? null : JSON.parse(text)))
+  t.match(complaint, { level: 50, err: { path: '/proc/nowhere' }, msg: /cannot be opened: lines go to standard error/ })
+  t.match(line, { msg: 'goes on' })
+})
+
 t.test('a bound on the size of files costs lines, which the log itself tells once it is shorter', async t => {
   const file = join(top, 'bounded')
   const child = logging(t, {
@@ -123,17 +137,21 @@ interface LoggingOptions {
   /** Script that uses `log`. */
   readonly script: string
   readonly file?: string | null
+  readonly creator?: 'createLogger' | 'createLoggerForGuests'
   /** Words before those of the program. */
   readonly prefix?: readonly string[]
 }
 
 /** A process that logs, as a supervisor does. */
-function logging(t: Pick<Test, 'teardown'>, { script, file = null, prefix = [] }: LoggingOptions): ChildProcess {
+function logging(
+  t: Pick<Test, 'teardown'>,
+  { script, file = null, creator = 'createLogger', prefix = [] }: LoggingOptions,
+): ChildProcess {
   const source = (path: string) => JSON.stringify(new URL(`../../../src/${path}`, import.meta.url))
   const program = `
-    const { createLogger } = await import(${source('daemon/config/create-logger.js')})
+    const { ${creator} } = await import(${source('daemon/config/create-logger.js')})
     const { loadAddon } = await import(${source('native/addon.js')})
-    const log = await createLogger('supervisor', { level: 'info', pretty: false, file: ${JSON.stringify(file)} }, loadAddon())
+    const log = await ${creator}('supervisor', { level: 'info', pretty: false, file: ${JSON.stringify(file)} }, loadAddon())
     ${script}`
   const { NODE_OPTIONS: _, ...env } = process.env
   const [command, ...words] = [...prefix, process.execPath, '--input-type=module', '--eval', program]

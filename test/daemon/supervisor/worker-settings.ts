@@ -44,6 +44,8 @@ t.test('what a worker has taken is what it names, whatever was read since', asyn
   await held.readAgain()
   held.taken(read)
   t.same(held.current.document, first, 'the worker may refuse the second')
+  held.setLogLevel('debug')
+  t.same(held.current.log, { ...settings.log, level: 'debug' })
   held.taken()
   t.same(held.current.document, second, 'of an earlier worker, the last one')
 })
