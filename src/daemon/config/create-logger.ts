@@ -9,26 +9,30 @@ import type { LogWriters } from '../../native/log-writer.ts'
 import { openLogDestination } from './log-destination.ts'
 import type { LogSettings } from './settings.ts'
 
-type LoggerArguments = [name: 'supervisor' | 'worker', log: LogSettings, addon: LogWriters]
-
-/** A logger for a mount whose guests wait: where its file cannot be opened, lines go to standard error. */
-export async function createLoggerForGuests(...[name, log, addon]: LoggerArguments): Promise<ProcessLog> {
-  try {
-    return await createLogger(name, log, addon)
-  } catch (error) {
-    const created = await createLogger(name, { ...log, file: null }, addon)
-    created.logger.error({ err: error }, 'the log file cannot be opened: lines go to standard error')
-    return created
-  }
-}
-
 const missing = 'the log could not be written: lines are missing here'
 
 /**
  * @param name which process speaks
- * @throws SystemError when the file cannot be opened
+ * @param isAwaited guests wait: where the file cannot be opened, lines go to standard error
+ * @throws SystemError when the file cannot be opened, and no guest waits
  */
-export async function createLogger(...[name, { level, pretty, file }, addon]: LoggerArguments): Promise<ProcessLog> {
+export async function createLogger(
+  name: 'supervisor' | 'worker',
+  settings: LogSettings,
+  addon: LogWriters,
+  isAwaited: boolean,
+): Promise<ProcessLog> {
+  try {
+    return await open(name, settings, addon)
+  } catch (error) {
+    if (!isAwaited) throw error
+    const opened = await open(name, { ...settings, file: null }, addon)
+    opened.logger.error({ err: error }, 'the log file cannot be opened: lines go to standard error')
+    return opened
+  }
+}
+
+async function open(name: string, { level, pretty, file }: LogSettings, addon: LogWriters): Promise<ProcessLog> {
   const options = { name, level, base: { pid: process.pid } }
   if (!pretty) {
     const notice = `{"level":40,"time":{time},"pid":${process.pid},"name":"${name}","lines":{lost},"msg":"${missing}"}\n`

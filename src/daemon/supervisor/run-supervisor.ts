@@ -222,9 +222,9 @@ async function readConfiguration(file: string): Promise<ConfigurationDocument> {
 
 /** Loaded while the worker boots, which takes longer. */
 async function openLog({ log }: Settings, addon: Addon, isAwaited: boolean): Promise<LeveledLogger> {
-  const { createLogger, createLoggerForGuests } = await import('../config/create-logger.ts')
+  const { createLogger } = await import('../config/create-logger.ts')
   try {
-    return (await (isAwaited ? createLoggerForGuests : createLogger)('supervisor', log, addon)).logger
+    return (await createLogger('supervisor', log, addon, isAwaited)).logger
   } catch (cause) {
     throw new CacheError('invalid-argument', `log file ${log.file} cannot be written: ${messageOf(cause)}`, { cause })
   }

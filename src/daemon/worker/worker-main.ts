@@ -14,7 +14,7 @@ import { isStrayRejection } from '../../index/guard/stray-rejection.ts'
 import { loadAddon } from '../../native/addon.ts'
 import { checkLayout } from '../../store/disk/cache-directory.ts'
 import { type Configuration, configure, ownSurroundings } from '../config/configuration.ts'
-import { createLogger, createLoggerForGuests } from '../config/create-logger.ts'
+import { createLogger } from '../config/create-logger.ts'
 import { openLogDestination } from '../config/log-destination.ts'
 import type { Settings } from '../config/settings.ts'
 import { readVersion } from '../config/version.ts'
@@ -60,7 +60,7 @@ const worker = new Worker({
   addons: () => Object.keys(createRequire(import.meta.url).cache).filter(path => path.endsWith('.node')),
   configure: configureFor,
   createLogger: async (log, isAwaited) => {
-    const created = await (isAwaited ? createLoggerForGuests : createLogger)('worker', log, addon)
+    const created = await createLogger('worker', log, addon, isAwaited)
     logger = created.logger
     return created
   },

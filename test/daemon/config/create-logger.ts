@@ -85,7 +85,7 @@ t.test('a file that cannot be opened ends a first start; where guests wait, stan
   const file = '/proc/nowhere/log'
   const broken = logging(t, { file, script: 'process.exit(0)' })
   t.same(await once(broken, 'exit'), [1, null])
-  const child = logging(t, { file, creator: 'createLoggerForGuests', script: `log.logger.info({}, 'goes on')` })
+  const child = logging(t, { file, isAwaited: true, script: `log.logger.info({}, 'goes on')` })
   const said = readAll(child.stderr!)
   t.same(await once(child, 'close'), [0, null])
   const [complaint, line] = said()
@@ -137,7 +137,7 @@ interface LoggingOptions {
   /** Script that uses `log`. */
   readonly script: string
   readonly file?: string | null
-  readonly creator?: 'createLogger' | 'createLoggerForGuests'
+  readonly isAwaited?: boolean
   /** Words before those of the program. */
   readonly prefix?: readonly string[]
 }
@@ -145,13 +145,14 @@ interface LoggingOptions {
 /** A process that logs, as a supervisor does. */
 function logging(
   t: Pick<Test, 'teardown'>,
-  { script, file = null, creator = 'createLogger', prefix = [] }: LoggingOptions,
+  { script, file = null, isAwaited = false, prefix = [] }: LoggingOptions,
 ): ChildProcess {
   const source = (path: string) => JSON.stringify(new URL(`../../../src/${path}`, import.meta.url))
   const program = `
-    const { ${creator} } = await import(${source('daemon/config/create-logger.js')})
+    const { createLogger } = await import(${source('daemon/config/create-logger.js')})
     const { loadAddon } = await import(${source('native/addon.js')})
-    const log = await ${creator}('supervisor', { level: 'info', pretty: false, file: ${JSON.stringify(file)} }, loadAddon())
+    const settings = { level: 'info', pretty: false, file: ${JSON.stringify(file)} }
+    const log = await createLogger('supervisor', settings, loadAddon(), ${isAwaited})
     ${script}`
   const { NODE_OPTIONS: _, ...env } = process.env
   const [command, ...words] = [...prefix, process.execPath, '--input-type=module', '--eval', program]
