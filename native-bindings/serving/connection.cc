@@ -224,7 +224,10 @@ Connection::Step Connection::take_request() {
 Connection::Step Connection::pass_on(std::string_view text) {
   const std::size_t own = is_endless_ ? text.size() : std::min<std::uint64_t>(text.size(), body_left_);
   to_link_.append(text.substr(0, own));
-  if (!is_endless_) body_left_ -= own;
+  if (!is_endless_) {
+    body_left_ -= own;
+    if (body_left_ == 0) wait_for_answer();
+  }
   incoming_ = text.substr(own);
   return Step::progress;
 }

@@ -6,8 +6,10 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <iterator>
 #include <optional>
 #include <span>
 #include <utility>
@@ -116,11 +118,20 @@ struct Rig {
     return requests;
   }
 
+  /** Wait until so many requests were forwarded since the last look: each is counted before it can be taken. */
+  [[nodiscard]] std::vector<std::vector<std::byte>> next_forwarded(std::size_t count) {
+    std::vector<std::vector<std::byte>> requests;
+    (void)until([&] {
+      std::ranges::move(forwarded(), std::back_inserter(requests));
+      return requests.size() >= count;
+    });
+    return requests;
+  }
+
   /** Wait for a request to be forwarded. */
   [[nodiscard]] std::vector<std::byte> next_forwarded() {
-    std::vector<std::vector<std::byte>> requests;
-    if (!until([&] { return !(requests = forwarded()).empty(); })) return {};
-    return requests.front();
+    const auto requests = next_forwarded(1);
+    return requests.empty() ? std::vector<std::byte>() : requests.front();
   }
 
   /** Wait for reports; those since the last look. */

@@ -20,6 +20,8 @@ Tests detached_pool_tests();
 Tests receiver_tests();
 Tests range_reader_tests();
 Tests serving_tests();
+Tests serving_connection_tests();
+Tests serving_permitted_tests();
 Tests serving_permit_tests();
 Tests grant_tests();
 Tests unit_permits_tests();
