@@ -25,7 +25,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := build
 .DELETE_ON_ERROR:
 
-TSC := node node_modules/typescript/bin/tsc
+# By its path: `typescript` itself is of the version that tap can load.
+TSC := node node_modules/ts7/bin/tsc
 SOURCES := $(shell find src -name '*.ts')
 ALL_SOURCES := $(shell find src test bench -name '*.ts')
 
@@ -53,10 +54,16 @@ build: setup
 addon:
 	@MAKEFLAGS='$(filter-out -j% --jobserver%,$(MAKEFLAGS))' $(MAKE) --no-print-directory -j$$(nproc) -C native-bindings UNITS=rooms all
 
-# Removed first: a file whose source has gone must not stay behind. Types are checked where build/ is compiled, of src/ too.
-dist/.built: $(SOURCES) tsconfig.json tsconfig.build.json
+# What is started, and what `make man` asks. A worker of 700 files takes 0.4 s of processor time to load, of bundles 0.15 s: so much
+# sooner do reads go on after a takeover. What several programs import, and each command, is a file of chunks/.
+PROGRAMS := $(shell find src -name '*main.ts') src/daemon/config/settings-manual.ts
+BUNDLE := --bundle --splitting --chunk-names=chunks/[name]-[hash] --packages=external --outbase=src --outdir=dist \
+	--platform=node --format=esm --target=node20.18 --log-level=warning
+
+# Removed first: a file whose source has gone must not stay behind. Types are checked where build/ is compiled.
+dist/.built: $(SOURCES) package-lock.json
 	rm -rf dist
-	$(TSC) -p tsconfig.build.json --noCheck
+	node_modules/.bin/esbuild $(PROGRAMS) $(BUNDLE)
 	chmod +x dist/cli/main.js dist/cli/mount-helper-main.js
 	touch $@
 

@@ -67,8 +67,8 @@ async function build(path: string, text: string): Promise<boolean> {
   if (!path.endsWith('.ts')) return (await isMade('all')) && (await isMade('build/plain/tests'))
   const { outputText } = ts.transpileModule(text, { compilerOptions })
   const name = path.slice('src/'.length).replace(/ts$/, 'js')
-  for (const directory of ['build/src', 'dist']) writeFileSync(join(directory, name), outputText)
-  return true
+  writeFileSync(join('build/src', name), outputText)
+  return (await runChild(['make', '-s', 'dist/.built'], { env, msMax: buildMsMax })).code === 0
 }
 
 interface Question {

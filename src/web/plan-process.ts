@@ -4,14 +4,14 @@
  */
 import { execFile } from 'node:child_process'
 import { setPriority } from 'node:os'
-import { fileURLToPath } from 'node:url'
 import { CacheError } from '../base/errors.ts'
 import { noInspectorArguments } from '../base/no-inspector.ts'
+import { programFile } from '../base/program-file.ts'
 import type { PlanRow } from '../cache/plan/plan.ts'
 import type { PlanBasis } from '../cache/plan/plan-basis.ts'
 import { planMsMax, planPriority, planRowsBytesMax } from './limits.ts'
 
-const planMain = fileURLToPath(new URL('./plan-main.js', import.meta.url))
+const planMain = programFile('web/plan-main.js')
 
 /**
  * @param signal ends the process

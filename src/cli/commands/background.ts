@@ -4,9 +4,9 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { CacheError, type ErrorCode } from '../../base/errors.ts'
 import { noInspectorArguments } from '../../base/no-inspector.ts'
+import { programFile } from '../../base/program-file.ts'
 import type { Settings } from '../../daemon/config/settings.ts'
 import type { BackgroundAnswer } from '../../daemon/supervisor/supervisor-main.ts'
 
@@ -15,7 +15,7 @@ import type { BackgroundAnswer } from '../../daemon/supervisor/supervisor-main.t
  * @throws CacheError the supervisor's own reason; then it has gone
  */
 export async function superviseInBackground(settings: Settings): Promise<void> {
-  const main = fileURLToPath(new URL('../../daemon/supervisor/supervisor-main.js', import.meta.url))
+  const main = programFile('daemon/supervisor/supervisor-main.js')
   const supervisor = spawn(process.execPath, [...noInspectorArguments, main], {
     detached: true,
     cwd: '/',

@@ -227,7 +227,7 @@ export class Supervisor {
   #move({ id, from, directory: to, passed }: MessageOf<'move-request'>): Promise<void> {
     const move = { from, to, passed }
     const onBooted = () => {
-      this.#settings.moved({ ...move, isClean: false })
+      this.#settings.moved(move)
       this.#hold()
     }
     const change = { settings: () => this.#settings.movingTo(move), onBooted }

@@ -4,13 +4,13 @@
  */
 import { realpathSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { CacheError, messageOf } from '../../base/errors.ts'
+import { programFile } from '../../base/program-file.ts'
 import { type LookAt, lookAtDisk, mustBeTrusted, type PathEntry } from '../../base/trusted-path.ts'
 import { workerProgramFilesOf } from './worker-program-files.ts'
 
-/** The program of this version: compiled beside this file. */
-export const ownWorkerMain = fileURLToPath(new URL('../worker/worker-main.js', import.meta.url))
+/** The program of this version. */
+export const ownWorkerMain = programFile('daemon/worker/worker-main.js')
 
 /**
  * The program of the version in `directory`, where `dist/` is.

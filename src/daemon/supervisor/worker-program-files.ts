@@ -1,7 +1,7 @@
 /**
- * Lists the files of a worker's program: its manifest, the compiled program, the page, the addons, and the packages
- * that it imports with their dependencies. Of a package, the files that Node.js can load; not its tests, types and
- * maps.
+ * Lists the files of a worker's program: its manifest, the compiled programs that it is and starts, with what they
+ * import, the page, the addons, and the packages with their dependencies. Of a package, the files that Node.js can
+ * load; not its tests, types and maps.
  *
  * Imports are read from the compiled program, so that no list has to be kept. The command line is left out, with its
  * packages.
@@ -50,12 +50,12 @@ export function workerProgramFilesOf(main: string, filesMax = programFilesMax): 
     }
   }
   files.push({ path: join(root, 'package.json'), place: 'package.json' })
-  add(compiled, relative(root, compiled), new Set(['cli', 'man']))
+  for (const path of reachedFrom(mainsIn(compiled))) files.push({ path, place: relative(root, path) })
   const page = join(root, 'web')
   if (existsSync(page)) {
     for (const path of filesIn(page, new Set(), pageFiles)) files.push({ path, place: relative(root, path) })
   }
-  const names = new Set(files.flatMap(({ path }) => (extname(path) === '.js' ? importedBy(path) : [])))
+  const names = new Set(files.flatMap(({ path }) => (extname(path) === '.js' ? packagesOf(path) : [])))
   const addons = join(root, 'native-bindings', 'build')
   if (existsSync(addons)) {
     for (const name of readdirSync(addons).filter(each => each.endsWith('.node'))) {
@@ -121,9 +121,29 @@ function* filesIn(directory: string, skips: ReadonlySet<string>, wanted = loadab
   }
 }
 
+/** The programs that a worker is, and that it starts. */
+function mainsIn(compiled: string): string[] {
+  return [...filesIn(compiled, new Set(['cli']))].filter(path => path.endsWith('-main.js'))
+}
+
+/** These files of ours, and those that they import. */
+function reachedFrom(mains: readonly string[]): Set<string> {
+  const reached = new Set(mains)
+  // Grows while it is gone through.
+  for (const path of reached) {
+    const relatives = importsOf(path).filter(name => name.startsWith('.'))
+    for (const file of relatives.map(name => join(dirname(path), name))) if (existsSync(file)) reached.add(file)
+  }
+  return reached
+}
+
 /** The packages that one of our own files names. */
-function importedBy(path: string): string[] {
-  const text = readFileSync(path, 'utf8')
-  const said = text.matchAll(/(?:\bfrom |\bimport |\bimport\(|\brequire\()'((?:@[\w.-]+\/)?[a-z][\w.-]*)(?:\/[^']*)?'/g)
-  return [...said].map(match => match[1]!).filter(name => !name.startsWith('node:'))
+function packagesOf(path: string): string[] {
+  const names = importsOf(path).map(name => /^(?:@[\w.-]+\/)?[a-z][\w.-]*(?=\/|$)/.exec(name)?.[0])
+  return names.filter(name => name !== undefined)
+}
+
+function importsOf(path: string): string[] {
+  const said = readFileSync(path, 'utf8').matchAll(/(?:\bfrom |\bimport |\bimport\(|\brequire\()(['"])([^'"\s]+)\1/g)
+  return [...said].map(match => match[2]!)
 }

@@ -12,12 +12,12 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, fsyncSync, readSync, renameSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { withTimeout } from '../../async/with-timeout.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import type { HeldDirectory } from '../../base/held-directory.ts'
 import type { Logger } from '../../base/logger.ts'
 import { noInspectorArguments } from '../../base/no-inspector.ts'
+import { programFile } from '../../base/program-file.ts'
 import { salvageMsMax } from './limits.ts'
 import { isSparse, openPlain } from './plain-file.ts'
 
@@ -27,7 +27,7 @@ const databaseName = 'data.mdb'
 const copyName = 'salvaged'
 const chunkBytes = 4 * 1024 * 1024
 
-const copyMain = fileURLToPath(new URL('./salvage-main.js', import.meta.url))
+const copyMain = programFile('index/recovery/salvage-main.js')
 
 /** The first descriptors of a child after its standard ones, as paths: the parent decides their files. */
 const [firstGiven, secondGiven] = ['/proc/self/fd/3', '/proc/self/fd/4']

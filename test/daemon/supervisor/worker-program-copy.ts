@@ -17,8 +17,13 @@ function installIn(top: string): string {
     'package.json': manifest('p'),
     'dist/daemon/server-main.js':
       "import { b } from 'b'\nimport '../near.js'\nimport('c')\nprocess.stdout.write(`${b} ${globalThis.near}`)\n",
-    'dist/near.js': 'globalThis.near = "near"\n',
-    'dist/cli/main.js': "import 'cli-only'\n",
+    'dist/near.js': 'import "./chunks/far.js"\nglobalThis.near = "near"\n',
+    'dist/chunks/far.js': 'import("../web/plan-main.js")\nimport "f/part.js"\n',
+    'dist/chunks/command.js': 'import "cli-only"\n',
+    'dist/web/plan-main.js': '',
+    'dist/index/salvage-main.js': '',
+    'dist/cli/main.js': "import '../chunks/command.js'\n",
+    'dist/cli/mount-helper-main.js': "import 'cli-only'\n",
     'dist/man/p.1': '',
     'native-bindings/build/parentfs.node': 'loaded',
     'native-bindings/build/parentfs-rbd.node': 'not loaded',
@@ -33,6 +38,8 @@ function installIn(top: string): string {
     'node_modules/e/index.js': "export const e = 'e'\n",
     'node_modules/c/package.json': manifest('c'),
     'node_modules/c/index.js': '',
+    'node_modules/f/package.json': manifest('f'),
+    'node_modules/f/part.js': '',
     'node_modules/cli-only/package.json': manifest('cli-only'),
     'node_modules/cli-only/index.js': '',
   }
@@ -58,8 +65,11 @@ t.test('what a worker needs is found: itself, what it imports, and what that dep
   const { files, mainPlace } = workerProgramFilesOf(mainOf(root))
   t.equal(mainPlace, 'dist/daemon/server-main.js')
   t.same(files.map(({ place }) => place).sort(), [
+    'dist/chunks/far.js',
     'dist/daemon/server-main.js',
+    'dist/index/salvage-main.js',
     'dist/near.js',
+    'dist/web/plan-main.js',
     'native-bindings/build/parentfs-rbd.node',
     'native-bindings/build/parentfs.node',
     'node_modules/b/index.js',
@@ -70,6 +80,8 @@ t.test('what a worker needs is found: itself, what it imports, and what that dep
     'node_modules/c/package.json',
     'node_modules/e/index.js',
     'node_modules/e/package.json',
+    'node_modules/f/package.json',
+    'node_modules/f/part.js',
     'package.json',
   ])
   t.equal(workerProgramFilesOf(mainOf(root), files.length).files.length, files.length)
@@ -79,7 +91,18 @@ t.test('what a worker needs is found: itself, what it imports, and what that dep
 t.test('of our own program it is all that is compiled but the command line', async t => {
   const { files, mainPlace } = workerProgramFilesOf(ownWorkerMain)
   const places = files.map(({ place }) => place)
-  t.ok(places.includes(mainPlace) && places.some(place => place.endsWith('src/base/errors.js')), mainPlace)
+  t.ok(places.includes(mainPlace), mainPlace)
+  for (const name of [
+    'base/errors.js',
+    'web/plan-main.js',
+    'index/recovery/salvage-main.js',
+    'daemon/server-main.js',
+  ]) {
+    t.ok(
+      places.some(place => place.endsWith(`src/${name}`)),
+      name,
+    )
+  }
   t.notOk(places.some(place => /src\/cli\//.test(place)))
   for (const name of ['undici', 'lmdb', 'pino', 'zod']) {
     t.ok(places.includes(`node_modules/${name}/package.json`), name)

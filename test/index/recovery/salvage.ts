@@ -1,8 +1,12 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import t from 'tap'
+import { HeldDirectory } from '../../../src/base/held-directory.ts'
+import { silentLogger } from '../../../src/base/logger.ts'
 import { IndexDatabase } from '../../../src/index/index-database.ts'
 import type { IndexOptions } from '../../../src/index/lmdb-environment.ts'
+import { copyImages } from '../../../src/index/recovery/salvage.ts'
 
 const imageId = '00112233445566778899aabbccddeeff'
 const objects = 3000
@@ -95,6 +99,26 @@ t.test('where there is no room for a copy the index is empty; what a disk does n
   t.equal(told.length, 1)
 })
 
+t.test('a copy needs as much room as the index takes, and no more', async t => {
+  const directory = await abandoned(t.testdir())
+  const told: (string | null)[] = []
+  const { blocks } = statSync(join(directory, 'data.mdb'))
+  t.equal((await contentOf(directory, doubting(told, blocks * 512))).records, objects)
+  t.same(told, [null])
+})
+
+t.test('lists that cannot be copied whole leave nothing in the other index', async t => {
+  const top = t.testdir({
+    from: { 'data.mdb': 'no database' },
+    to: { 'data.mdb': 'the begin of a copy', 'lock.mdb': '' },
+  })
+  const [from, to] = [HeldDirectory.open(join(top, 'from')), HeldDirectory.open(join(top, 'to'))]
+  await copyImages(from, to, silentLogger)
+  t.same(to.names(), [])
+  from.close()
+  to.close()
+})
+
 t.test('what LMDB cannot read ends a start, and the next one copies what is whole', async t => {
   const directory = await abandoned(t.testdir())
   loseRoot(join(directory, 'data.mdb'), 'residency')
@@ -134,6 +158,29 @@ t.test('an index that does not open is copied by the next start', async t => {
   writeFileSync(path, bytes)
   t.throws(() => new IndexDatabase(directory), { code: 'index-failed', message: /does not open/ })
   t.same(await contentOf(directory), { images: 0, records: 0, damaged: 0 })
+})
+
+t.test('an index that vouches for itself and does not open is copied by the next start', async t => {
+  const directory = await abandoned(t.testdir())
+  const path = join(directory, 'data.mdb')
+  const bytes = readFileSync(path)
+  for (const page of [0, 4096]) bytes.writeBigUInt64LE(1n << 40n, page + 24 + 72 + 40)
+  writeFileSync(path, bytes)
+  writeFileSync(join(directory, 'CLEAN'), `${bytes.length} ${crc32(bytes)}\n`)
+  t.throws(() => new IndexDatabase(directory), { code: 'index-failed', message: /does not open/ })
+  t.equal(readFileSync(join(directory, 'CLEAN'), 'utf8'), 'damaged\n')
+})
+
+t.test('a copy that could not be begun is made by the next start', async t => {
+  const directory = await abandoned(t.testdir())
+  writeFileSync(join(directory, 'CLEAN'), 'damaged\n')
+  const isAway = () => {
+    throw new Error('EIO')
+  }
+  const salvage = { isInDoubt: false, copyBytesMax: isAway, onSalvaged: () => {} }
+  t.throws(() => new IndexDatabase(directory, { salvage }), { code: 'index-failed', message: /EIO/ })
+  t.equal(readFileSync(join(directory, 'CLEAN'), 'utf8'), 'damaged\n')
+  t.equal((await contentOf(directory)).records, objects)
 })
 
 t.test('a file that is nearly all hole is not read to its end, and copied by the next start', async t => {
