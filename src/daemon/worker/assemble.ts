@@ -108,7 +108,7 @@ export class Rooms {
     }),
   )
 
-  private constructor(configuration: Configuration, { addon, logger, bypass, move }: AssemblyContext) {
+  private constructor(configuration: Configuration, { addon, logger, bypass, move, isAwaited }: AssemblyContext) {
     this.#configuration = configuration
     this.#logger = logger
     this.#addon = addon
@@ -118,7 +118,8 @@ export class Rooms {
     this.#closers.push('bypass', () => bypass?.close())
     // After the engine, whose threads open files there.
     this.#closers.push('cache directory', () => this.#directory?.unlock())
-    this.#origins = new WorkerOrigins(configuration.places, { addon, logger, refusalOf: url => this.#refusalOf(url) })
+    const refusalOf = (url: URL) => this.#refusalOf(url)
+    this.#origins = new WorkerOrigins(configuration.places, { addon, logger, isAwaited, refusalOf })
     this.#closers.push('event loop lag', () => this.#lag.close())
     this.#closers.push('origins', () => this.#origins.close())
     this.#engine = addon.createEngine({ storeThreads: configuration.worker.storeThreads })
@@ -130,7 +131,8 @@ export class Rooms {
    * @throws CacheError whatever one of the rooms says; then nothing stays open
    */
   static async open(configuration: Configuration, parts: AssemblyContext): Promise<Rooms> {
-    await checkOverlap(configuration)
+    // Guests that wait do so beside a directory of an origin that hangs: it was looked at before the mount.
+    if (!parts.isAwaited) await checkOverlap(configuration)
     await checkFileSystem(configuration.cache)
     if (configuration.transport === 'fuse-native') loadFuseNative(parts.addon)
     const rooms = new Rooms(configuration, parts)
@@ -196,7 +198,7 @@ export class Rooms {
     const places = () => this.#configuration.places
     this.leaving = new LeavingOrigins(this.#cache.removals, places, directory => {
       this.#configuration = withoutOrigin(this.#configuration, directory)
-      this.#origins.change(places())
+      this.#origins.remove(directory)
       this.#applyToCache()
     })
     await this.#cache.loadDirectories(signal)

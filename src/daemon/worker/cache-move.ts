@@ -41,7 +41,7 @@ export class CacheMover {
   readonly #addon: Addon
   #passthrough: Pick<PassthroughImages, 'suspend'> | null = null
   #logger: Logger = silentLogger
-  #left: string | null
+  #left: readonly string[]
   readonly #bypass: string | null
 
   /**
@@ -53,12 +53,12 @@ export class CacheMover {
     this.#configuration = configuration
     this.#addon = addon
     this.#bypass = bypass
-    this.#left = move && !move.isClean ? move.from : null
+    this.#left = move ? [...(move.isClean ? [] : [move.from]), ...(move.earlier ?? [])] : []
   }
 
-  /** The directory that the cache has left, and that is not empty yet; null: none. */
+  /** The directory that the cache has left last of those that are not empty yet; null: none. */
   get left(): string | null {
-    return this.#left
+    return this.#left[0] ?? null
   }
 
   /** Ids of images that the kernel reads by itself from files of another directory. */
@@ -90,16 +90,16 @@ export class CacheMover {
     return outcome
   }
 
-  /** Empty the directory that the cache has left, if there is one. Never rejects. */
+  /** Empty the directories that the cache has left, if there are any. Never rejects. */
   async emptyLeft(onEmpty: (from: string) => Promise<void>): Promise<void> {
-    const left = this.#left
-    if (left === null) return
-    try {
-      await emptyLeft(left, this.#configuration.cache.blockSize, this.#addon)
-      this.#left = null
-      await onEmpty(left)
-    } catch (error) {
-      this.#logger.error({ directory: left, err: error }, 'the directory that the cache has left cannot be emptied')
+    for (const left of this.#left) {
+      try {
+        await emptyLeft(left, this.#configuration.cache.blockSize, this.#addon)
+        this.#left = this.#left.filter(each => each !== left)
+        await onEmpty(left)
+      } catch (error) {
+        this.#logger.error({ directory: left, err: error }, 'the directory that the cache has left cannot be emptied')
+      }
     }
   }
 }

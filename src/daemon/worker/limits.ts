@@ -52,3 +52,6 @@ export const registrationsPerTurn = 8
 
 /** The time after which an image service that refused a location is asked again. */
 export const registrationRefusedMs = 60 * 60_000
+
+/** The time between two tries to open a fleet or an origin that could not be opened while guests wait. */
+export const openRetryMs = 10_000

@@ -14,6 +14,7 @@ import type { Addon } from '../../native/addon.ts'
 import type { LocationRegistrar } from '../../origin/glance/image-locations.ts'
 import type { Configuration } from '../config/configuration.ts'
 import { GlanceRegistration } from './glance-registration.ts'
+import { openRetryMs } from './limits.ts'
 import { createFleetService } from './open-fleet.ts'
 import { type GroupContext, OpenGroup, placeOf } from './open-group.ts'
 import { RegistrationsFile } from './registrations-file.ts'
@@ -25,9 +26,6 @@ interface RegistrationParts {
   /** By the URL of the origin. */
   registrarOf(originUrl: string): LocationRegistrar | null
 }
-
-/** The time between two tries to open, in milliseconds. */
-const openRetryMs = 10_000
 
 export class WorkerFleet {
   #service: FleetService | null = null

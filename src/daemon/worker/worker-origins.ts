@@ -4,52 +4,50 @@
  * One origin shows its images in the root, several have a directory each. They share the cache; an image belongs to its
  * origin's URL, not to the directory's name, so that a name can move without losing what is cached.
  */
-import { lookup } from 'node:dns'
-import type { LookupFunction } from 'node:net'
-import { DEFAULT_CIPHERS } from 'node:tls'
 import type { OriginMeasurements } from '../../admin/measurements.ts'
 import type { Status } from '../../admin/status.ts'
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
-import { CacheError } from '../../base/errors.ts'
+import { PeriodicTask } from '../../async/periodic-task.ts'
+import type { RunEvery } from '../../async/timers.ts'
+import { CacheError, messageOf } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
-import { originDescriptorsMax } from '../../base/limits.ts'
-import type { Logger } from '../../base/logger.ts'
 import { prefetchSlotsShare, readAroundChoices } from '../../cache/fetch/limits.ts'
 import type { MountedOrigin } from '../../cache/fetch/origin-table.ts'
 import type { CacheMode } from '../../cache/modes/cache-mode.ts'
 import type { MemberLocations } from '../../fleet/asking/member-locations.ts'
 import type { OriginReach } from '../../fleet/asking/reached-origin.ts'
 import type { Deadlines } from '../../fuse/filesystem/transport.ts'
-import type { Addon } from '../../native/addon.ts'
-import { loadCephAddon } from '../../native/ceph-addon.ts'
-import type { RangeReceiver } from '../../native/range-receiver.ts'
-import type { StreamDecoders } from '../../native/stream-decoder.ts'
 import type { TreeProof, TreeProofs } from '../../native/tree-proof.ts'
 import type { UnitPermitTables } from '../../native/unit-permits.ts'
-import type { Unpacker } from '../../native/unpacker.ts'
-import { NativeReadSources, type ReaderPermits, ReaderTable } from '../../origin/contract/native-read-sources.ts'
+import { NativeReadSources, type ReaderPermits } from '../../origin/contract/native-read-sources.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
 import type { ParentFinder } from '../../origin/contract/parent-finder.ts'
-import type { ExtentFinder } from '../../origin/file/file-origin.ts'
 import type { LocationRegistrar } from '../../origin/glance/image-locations.ts'
 import { loadUndici } from '../../origin/http/http-client.ts'
-import type { LocatedOrigin } from '../../origin/locations/located-origin.ts'
-import { identityOf, type OriginDependencies, type OriginOptions, openOrigin } from '../../origin/open-origin.ts'
+import { identityOf } from '../../origin/open-origin.ts'
 import { type HeldVersions, nothingHeld } from '../../origin/sealed/delta.ts'
 import { OriginSeals } from '../../origin/sealed/origin-seals.ts'
 import { noKeeper, type SealKeeper } from '../../origin/sealed/seal.ts'
 import type { TakenSource } from '../../origin/sealed/taken-blocks.ts'
 import { SequentialOrigin } from '../../origin/sequential/sequential-origin.ts'
+import { downFor, UnopenedOrigin } from '../../origin/unopened-origin.ts'
 import { CircuitState, type CircuitStateName } from '../../origin/wrappers/circuit-state.ts'
 import { Hedges } from '../../origin/wrappers/hedge.ts'
 import { Meter } from '../../origin/wrappers/meter.ts'
 import { ReplaceableOrigin } from '../../origin/wrappers/replaceable.ts'
 import type { OriginPlace } from '../config/configuration.ts'
 import { hitSetOptionsOf } from '../config/hit-set-settings.ts'
-import { locationSettingsOf, type OriginSettings, originOptionsOf } from '../config/origin-settings.ts'
-import { heldAlone } from './held-alone.ts'
+import type { OriginSettings } from '../config/origin-settings.ts'
 import { ImagePlaces, type PlacedOrigin } from './image-places.ts'
-import { answerMarginMs } from './limits.ts'
+import { answerMarginMs, openRetryMs } from './limits.ts'
+import {
+  type Opened,
+  OriginOpener,
+  type OriginOpenerContext,
+  type OriginState,
+  type ReadSettings,
+  type ShareOrigin,
+} from './origin-opener.ts'
 import { together } from './origins-together.ts'
 
 /** Proofs that are asked of the disk end with its time-outs. */
@@ -61,38 +59,25 @@ const sourceBytesMax = 255
 /** Delay before undici is preloaded: loading it blocks the event loop for some 100 ms. */
 const undiciLoadMs = 250
 
-export interface WorkerOriginsContext {
-  readonly addon: ExtentFinder &
-    Pick<Addon, 'createReceiver' | 'createGrant' | 'createFileReaders'> &
-    StreamDecoders &
-    TreeProofs &
-    UnitPermitTables &
-    Unpacker
-  readonly logger: Logger
-  /** Why a told location at a URL is not for this host; null: it may be. */
-  refusalOf(url: URL): string | null
+export interface WorkerOriginsContext extends OriginOpenerContext {
+  readonly addon: OriginOpenerContext['addon'] & TreeProofs & UnitPermitTables
+  /** Requests of guests wait: an origin that cannot be opened is down for them, and is tried again. */
+  readonly isAwaited: boolean
+  /** Other than the timers of the process. */
+  readonly every?: RunEvery
 }
 
 /** The part of an origin that outlives a change of its settings. */
-interface Counted {
-  readonly meter: Meter
-  readonly hedges: Hedges
-  readonly availability: CircuitState
+interface Counted extends OriginState {
   readonly sources: NativeReadSources
-  readonly seals: OriginSeals
 }
 
-interface OpenOrigin extends Counted {
+interface OpenOrigin extends Counted, Omit<Opened, 'origin' | 'readers'> {
   readonly place: OriginPlace
-  /** Shows and compares the locations of its images; null where it has none but its own. */
-  readonly located: LocatedOrigin | null
-  /** As members of a group hold its images, and without them. */
-  readonly unshared: Origin
+  /** Null: it is not open. */
+  readonly read: ReadSettings | null
   readonly replaceable: ReplaceableOrigin
-  /** Of a pool of a Ceph cluster; null for all others. */
-  readonly finder: ParentFinder | null
-  /** Of an image service; null for all others. */
-  readonly registrar: LocationRegistrar | null
+  readonly onReplaced: () => void
   /** Around it: passes go on while its settings change. */
   readonly origin: SequentialOrigin
 }
@@ -111,30 +96,25 @@ export interface OriginSharing {
 
 export class WorkerOrigins {
   readonly #parts: WorkerOriginsContext
-  readonly #receiver: RangeReceiver
+  readonly #opener: OriginOpener
   #open: readonly OpenOrigin[]
   #keeper: SealKeeper = noKeeper
   #held: HeldVersions = nothingHeld
   #sharing: OriginSharing | null = null
   /** Do other hosts take part in reads? */
   #hasOthers = false
-  /** Does the addon know the OpenSSL of this Node.js? Asked for the first https: origin. */
-  #knowsOpenssl: boolean | undefined
+  readonly #retry: PeriodicTask
 
-  /** @throws CacheError invalid-argument */
-  constructor(places: readonly OriginPlace[], parts: WorkerOriginsContext) {
-    this.#parts = parts
-    this.#receiver = parts.addon.createReceiver()
-    // OpenSSL ends with the process, and must not be in use then.
-    process.once('exit', this.#endReceiving)
+  /** @throws CacheError invalid-argument where no guest waits */
+  constructor(places: readonly OriginPlace[], { refusalOf, ...parts }: WorkerOriginsContext) {
+    const refusal = (url: URL) => refusalOf(url) ?? this.#sharing?.refusalOf(url) ?? null
+    this.#parts = { ...parts, refusalOf: refusal }
+    this.#opener = new OriginOpener(this.#parts)
+    this.#retry = new PeriodicTask(openRetryMs, () => this.#openRest(), parts.every)
     const anyIsHttp = places.some(({ settings }) => /^https?:/.test(settings.url))
     if (anyIsHttp) setTimeout(loadUndici, undiciLoadMs).unref()
-    this.#open = places.map(place => {
-      const counted = this.#countersOf(place)
-      const { origin, readers, ...found } = this.#openOne(place, counted)
-      counted.sources.replace(readers)
-      return { place, ...counted, ...found, ...around(origin) }
-    })
+    this.#open = places.map(place => this.#begin(place))
+    if (this.#open.some(({ read }) => !read)) this.#retry.start()
   }
 
   /**
@@ -144,20 +124,53 @@ export class WorkerOrigins {
    * @throws CacheError invalid-argument; nothing has changed then
    */
   change(places: readonly OriginPlace[]): void {
-    const next = places.map(place => {
+    const read = places.map(({ settings }) => this.#opener.read(settings))
+    const next = places.map((place, k) => {
       const before = this.#open.find(open => open.place.directory === place.directory)
-      const counted = before ?? this.#countersOf(place)
-      const { meter, hedges, availability, sources, seals } = counted
-      return { place, before, meter, hedges, availability, sources, seals, ...this.#openOne(place, counted) }
+      return { before, ...this.#openNext(place, before ?? this.#countersOf(place), read[k]!) }
     })
     const gone = this.#open.filter(({ place }) => !places.some(({ directory }) => directory === place.directory))
-    this.#open = next.map(({ before, origin, readers, ...rest }) => {
-      rest.sources.replace(readers)
-      before?.replaceable.replace(origin)
-      return { ...rest, ...(before ? { replaceable: before.replaceable, origin: before.origin } : around(origin)) }
+    this.#open = next.map(({ before, ...opened }) => replaced(before ?? null, opened))
+    close(gone)
+  }
+
+  /** Closes the origin of a directory; the others stay as they are. */
+  remove(directory: string): void {
+    const gone = this.#open.filter(({ place }) => place.directory === directory)
+    this.#open = this.#open.filter(open => !gone.includes(open))
+    close(gone)
+  }
+
+  /** Opened; while guests wait, one that cannot be opened is down. */
+  #begin(place: OriginPlace): OpenOrigin {
+    const counted = this.#countersOf(place)
+    try {
+      return replaced(null, this.#openNext(place, counted, this.#opener.read(place.settings)))
+    } catch (error) {
+      if (!this.#parts.isAwaited) throw error
+      const { url, missTimeout: missMsMax, retryPause: msMin, retryPauseMax: msMax } = place.settings
+      const unopened = new UnopenedOrigin(url, messageOf(error))
+      const message = 'the origin is not open; what is held is served, misses wait, and it is tried again'
+      this.#parts.logger.error({ origin: unopened.url, err: error }, message)
+      const origin = downFor(unopened, counted.availability, { retry: { msMin, msMax }, missMsMax })
+      const none = { located: null, finder: null, registrar: null }
+      return { place, read: null, ...counted, ...none, unshared: origin, ...around(origin, () => unopened.end()) }
+    }
+  }
+
+  /** Opens those that are not open yet. Never throws. */
+  #openRest(): void {
+    this.#open = this.#open.map(open => {
+      if (open.read) return open
+      try {
+        const opened = this.#openNext(open.place, open, this.#opener.read(open.place.settings))
+        this.#parts.logger.info({ origin: open.origin.url }, 'the origin is open')
+        return replaced(open, opened)
+      } catch {
+        return open // It was said.
+      }
     })
-    // Nobody uses them any more, and an error could not be acted on.
-    for (const { origin } of gone) void origin.close().catch(() => {})
+    if (this.#open.every(({ read }) => read)) this.#retry.stop()
   }
 
   /** From now on seals and hash trees are kept there, and blocks are taken from versions that are held. */
@@ -175,7 +188,9 @@ export class WorkerOrigins {
       const message = 'origin takes no part in the fleet: the versions of its files are those of this host'
       this.#parts.logger.warn({ url: identityOf(settings.url) }, message)
     }
-    this.change(this.#open.map(({ place }) => place))
+    this.#open = this.#open.map(open => {
+      return open.read ? replaced(open, this.#openNext(open.place, open, open.read)) : open
+    })
     sharing.followSharing(hasOthers => {
       this.#hasOthers = hasOthers
       for (const { place, sources } of this.#open) sources.share(this.#permitsOf(place.settings))
@@ -283,7 +298,12 @@ export class WorkerOrigins {
     return this.#hasOthers && isShared(url) ? (this.#sharing?.permits ?? null) : null
   }
 
-  readonly #endReceiving = () => this.#receiver.close()
+  #openNext(place: OriginPlace, counted: Counted, read: ReadSettings): NextOrigin {
+    const sharing = isShared(place.settings.url) ? this.#sharing : null
+    const share: ShareOrigin | null = sharing && ((...parts) => sharing.wrap(...parts))
+    const { meter, hedges, availability, sources, seals } = counted
+    return { place, read, meter, hedges, availability, sources, seals, ...this.#opener.open(read, counted, share) }
+  }
 
   #countersOf({ settings }: OriginPlace): Counted {
     const sources = new NativeReadSources()
@@ -302,75 +322,11 @@ export class WorkerOrigins {
     return { meter, hedges: new Hedges(), availability, sources, seals }
   }
 
-  #openOne({ settings }: OriginPlace, { meter, hedges, availability, seals }: Counted) {
-    const { addon, logger } = this.#parts
-    if (settings.url.startsWith('https:')) this.#sayIfTlsIsSlow()
-    const options = originOptionsOf(settings, logger)
-    const { reads, bytes } = options.throttle ?? {}
-    const grant = addon.createGrant((reads?.perSecond ?? 0) > 0, (bytes?.perSecond ?? 0) > 0)
-    const readers = new ReaderTable(originDescriptorsMax, grant)
-    const sharing = isShared(settings.url) ? this.#sharing : null
-    const native = { addon, loadCeph: loadCephAddon, receiver: this.#receiver, unpacker: addon }
-    let unshared: Origin | null = null
-    const share = (origin: Origin) => {
-      unshared = origin
-      const failed = (error: CacheError) => void availability.enterAtOnce()?.failed(error)
-      return sharing!.wrap(origin, { isAway: () => availability.state === 'away', failed })
-    }
-    const parts = { ...native, meter, hedges, availability, logger, seals, readers, ...(sharing ? { share } : {}) }
-    const createFileReaders = () => addon.createFileReaders()
-    const locations = locationSettingsOf(settings).map(location => this.#openLocation(location))
-    let located: LocatedOrigin | null = null
-    const onLocated = (origin: LocatedOrigin) => {
-      located = origin
-    }
-    let finder: ParentFinder | null = null
-    const onParentFinder = (found: ParentFinder) => {
-      finder = found
-    }
-    let registrar: LocationRegistrar | null = null
-    const onRegistrar = (found: LocationRegistrar) => {
-      registrar = found
-    }
-    const heard = { onLocated, onParentFinder, onRegistrar, told: this.#toldOf(options) }
-    const origin = openOrigin(settings.url, { ...parts, createFileReaders, options, locations, ...heard })
-    const found = { located: located as LocatedOrigin | null, finder: finder as ParentFinder | null }
-    const own = { unshared: (unshared as Origin | null) ?? origin, registrar: registrar as LocationRegistrar | null }
-    return { origin, readers, ...found, ...own }
-  }
-
-  /** Opens told locations with the trust and the time-outs of their origin, and without its secrets. */
-  #toldOf({ http, ...options }: OriginOptions): NonNullable<OriginDependencies['told']> {
-    const { addon, logger } = this.#parts
-    const parts = { addon, loadCeph: loadCephAddon, receiver: this.#receiver, logger }
-    const open = (base: string, lookup: LookupFunction) => {
-      const own = { ...options, views: [], verify: null, imageStores: [], names: { include: null, exclude: [] } }
-      return openOrigin(base, { ...parts, options: { ...own, http: { ...http, lookup, authorizer: heldAlone } } })
-    }
-    return { lookup, open, refusal: url => this.#parts.refusalOf(url) ?? this.#sharing?.refusalOf(url) ?? null }
-  }
-
-  /** A further location: judged and counted by itself, and read by TypeScript alone. */
-  #openLocation(settings: OriginSettings): Origin {
-    const { addon, logger } = this.#parts
-    if (settings.url.startsWith('https:')) this.#sayIfTlsIsSlow()
-    const options = { ...originOptionsOf(settings, logger), views: [] }
-    return openOrigin(settings.url, { addon, loadCeph: loadCephAddon, receiver: this.#receiver, logger, options })
-  }
-
-  #sayIfTlsIsSlow(): void {
-    if (this.#knowsOpenssl !== undefined) return
-    this.#knowsOpenssl = this.#receiver.trust('', DEFAULT_CIPHERS) !== null
-    if (this.#knowsOpenssl) return
-    const message = 'the addon does not know the OpenSSL of this Node.js: TLS is received in JavaScript, more slowly'
-    this.#parts.logger.warn({ node: process.version, openssl: process.versions.openssl }, message)
-  }
-
   /** Idempotent. */
   async close(): Promise<void> {
+    this.#retry.stop()
     await Promise.all(this.#open.map(({ origin }) => origin.close()))
-    process.off('exit', this.#endReceiving)
-    this.#endReceiving()
+    this.#opener.close()
   }
 }
 
@@ -383,7 +339,24 @@ function isShared(url: string): boolean {
   return !/^file:/i.test(url)
 }
 
-function around(origin: Origin): Pick<OpenOrigin, 'replaceable' | 'origin'> {
+/** An origin that was opened, for the one of before or in its own right. */
+type NextOrigin = Counted & Opened & Pick<OpenOrigin, 'place'> & { readonly read: ReadSettings }
+
+/** @param before null: there was none */
+function replaced(before: OpenOrigin | null, { origin, readers, ...rest }: NextOrigin): OpenOrigin {
+  rest.sources.replace(readers)
+  if (!before) return { ...rest, ...around(origin) }
+  before.replaceable.replace(origin)
+  before.onReplaced()
+  return { ...rest, replaceable: before.replaceable, origin: before.origin, onReplaced: () => {} }
+}
+
+function around(origin: Origin, onReplaced = () => {}): Pick<OpenOrigin, 'replaceable' | 'origin' | 'onReplaced'> {
   const replaceable = new ReplaceableOrigin(origin)
-  return { replaceable, origin: new SequentialOrigin(replaceable) }
+  return { replaceable, origin: new SequentialOrigin(replaceable), onReplaced }
+}
+
+/** Nobody uses them any more, and an error could not be acted on. */
+function close(gone: readonly OpenOrigin[]): void {
+  for (const { origin } of gone) void origin.close().catch(() => {})
 }

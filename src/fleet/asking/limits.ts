@@ -119,6 +119,11 @@ export const relayedMembersMax = 8
 
 export const relayMsMax = 3_000
 
+/** The time after which the next member is asked beside one that has not answered, and how many are asked at once. */
+export const relayNextMs = 500
+
+export const relayedAtOnceMax = 2
+
 /** An origin that has said nothing for so long is asked through members, too; the time between two looks at that. */
 export const originSilentMs = 3_000
 

@@ -120,7 +120,7 @@ export class MemberClient implements MemberChannel {
     onInterim = () => {},
   ): Promise<Dispatcher.ResponseData> {
     const { token } = this.#options.trust
-    const bearer = token === null ? {} : { authorization: `Bearer ${await token()}` }
+    const bearer = token === null ? {} : { authorization: `Bearer ${await abortable(token(), signal)}` }
     const asked = this.#connected().request({
       method,
       path,

@@ -2,7 +2,8 @@
  * Origin relay: bytes of an origin that this host cannot reach, by way of a member that can.
  *
  * A relayed question has passed all members that it may: the member that hears it asks its store and its own origin,
- * and no further member, so that no circle can form. A member whose origin is away, too, refuses at once.
+ * and no further member, so that no circle can form. A member whose origin is away, too, refuses at once. Beside one
+ * that says nothing the next one is asked: a silent member costs half a second, and is asked last after some times.
  */
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import type { RunAfter } from '../../async/timers.ts'
@@ -10,7 +11,7 @@ import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { throwIfAborted } from '../../base/errors.ts'
 import type { GroupView, KnownMember } from '../group/group-view.ts'
 import { hopsMax, unitBlocks } from '../wire/wire.ts'
-import { relayedMembersMax, relayMsMax } from './limits.ts'
+import { relayedAtOnceMax, relayedMembersMax, relayMsMax, relayNextMs } from './limits.ts'
 import type { Peer, UnitRange } from './unit-reader.ts'
 
 export interface OriginRelayContext {
@@ -51,18 +52,43 @@ export class OriginRelay {
     return true
   }
 
+  /** Members one after the other, and the next one beside one that takes long. */
   async #readUnit(range: UnitRange, caller: CancelSignal): Promise<boolean> {
-    const { after } = this.#parts
-    for (const [rank, member] of this.#membersFor(range).entries()) {
-      const signal = new LightAbortSignal(caller)
-      const cancel = after(relayMsMax, () => signal.abort())
-      const isRead = await this.#ask(member, rank, range, signal)
-      cancel()
-      signal.end()
-      throwIfAborted(caller)
-      if (isRead) return true
-    }
-    return false
+    const { after, onBytes, peerOf } = this.#parts
+    const members = this.#membersFor(range)
+    const all = new LightAbortSignal(caller)
+    const asked = new Map<number, KnownMember>()
+    let isOver = false
+    let cancelNext = () => {}
+    const found = await new Promise<Relayed | null>(resolve => {
+      let next = 0
+      const askNext = () => {
+        cancelNext()
+        const member = members[next]
+        if (member && asked.size < relayedAtOnceMax) {
+          const rank = next++
+          asked.set(rank, member)
+          cancelNext = after(relayNextMs, askNext)
+          void this.#ask(member, rank, range, all).then(bytes => ended(rank, bytes && { member, rank, bytes }))
+        } else if (asked.size === 0) resolve(null)
+      }
+      const ended = (rank: number, relayed: Relayed | null) => {
+        asked.delete(rank)
+        if (relayed || caller.aborted) resolve(relayed)
+        else if (!isOver) askNext()
+      }
+      askNext()
+    })
+    isOver = true
+    cancelNext()
+    all.abort()
+    all.end()
+    throwIfAborted(caller)
+    if (!found) return false
+    for (const [rank, member] of asked) if (rank < found.rank) peerOf(member).health.late()
+    range.target.set(found.bytes)
+    onBytes(found.member, range)
+    return true
   }
 
   /** Members that may be asked, those that failed lately last: without them there may be nobody. */
@@ -76,10 +102,14 @@ export class OriginRelay {
     return [...usable, ...failed].slice(0, relayedMembersMax)
   }
 
-  async #ask(member: KnownMember, rank: number, range: UnitRange, signal: CancelSignal): Promise<boolean> {
-    const { peerOf, now, settings, onBytes, onAsk } = this.#parts
+  /** @returns null where the member has none in its time. Never rejects */
+  async #ask(member: KnownMember, rank: number, range: UnitRange, caller: CancelSignal): Promise<Uint8Array | null> {
+    const { peerOf, now, after, settings, onAsk } = this.#parts
     const { channel, health } = peerOf(member)
-    const { image, offset, target } = range
+    const { image, offset } = range
+    const target = Buffer.allocUnsafeSlow(range.target.length)
+    const signal = new LightAbortSignal(caller)
+    const cancel = after(relayMsMax, () => signal.abort())
     const startMs = now()
     health.begin()
     const end = onAsk(range)
@@ -87,14 +117,23 @@ export class OriginRelay {
     const outcome = await channel.ask(asked, { signal, headMsMax: settings().patienceMs })
     end()
     health.end()
+    cancel()
+    signal.end()
     if (outcome.kind === 'bytes') {
       health.answered(target.length, now() - startMs)
-      onBytes(member, range)
-      return true
+      return target
     }
     if (outcome.kind === 'busy' || outcome.kind === 'absent') health.refused()
     else if (outcome.kind === 'silent') health.failed('no answer in time')
     else if (outcome.kind !== 'aborted') health.failed(outcome.why)
-    return false
+    else if (!caller.aborted) health.late()
+    return null
   }
+}
+
+/** Bytes that a member has brought. */
+interface Relayed {
+  readonly member: KnownMember
+  readonly rank: number
+  readonly bytes: Uint8Array
 }

@@ -180,7 +180,8 @@ export class FileOrigin implements Origin {
     try {
       return await abortable(used, signal)
     } catch (error) {
-      if (isCacheError(error, 'image-changed')) await this.#descriptors.drop(image.id)
+      // One that failed may be dead for good: that of a file server that was started anew.
+      if (!isCacheError(error, 'aborted', 'closed')) void this.#descriptors.drop(image.id).catch(() => {})
       if (isCacheError(error, 'not-found')) throw this.#changed(image, error)
       throw isCacheError(error) ? error : this.#failed(image.key, error)
     }

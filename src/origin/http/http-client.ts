@@ -10,6 +10,7 @@ import { lookup } from 'node:dns'
 import { createRequire } from 'node:module'
 import type { LookupFunction } from 'node:net'
 import type { Pool } from 'undici'
+import { abortable } from '../../async/abortable.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError } from '../../base/errors.ts'
 import { LruMap } from '../../base/lru-map.ts'
@@ -225,7 +226,7 @@ export class HttpClient {
       discard(answer.body, this.#options.stallMsMax)
       url = nextPlace(answer.headers, url)
       goodMs = Math.min(goodMs, redirectMsOf(answer.headers, url, Date.now()))
-      await this.#redirects.mustBeAllowed(url)
+      await abortable(this.#redirects.mustBeAllowed(url), watch.signal)
       answer = await this.#sendWithCredentials({ ...request, url }, watch)
       if (isRedirect(answer.status)) continue
       if (!request.target || answer.status !== 206) return answer
@@ -265,13 +266,19 @@ export class HttpClient {
   }
 
   async #sendWith(authorizer: Authorizer, request: HttpRequest, watch: ExchangeTimeout): Promise<HttpAnswer> {
-    const sent = await authorizer.authorize(request)
+    // Whatever gives the head may hang, and has a time of its own: a reader that leaves does not wait for it.
+    const { signal } = watch
+    const sent = await abortable(authorizer.authorize(request), signal)
     const answer = await this.#send(request, sent, watch)
-    if (!authorizer.refusals.has(answer.status) || !(await authorizer.refused(request, sent, answer))) return answer
-    discard(answer.body, this.#options.stallMsMax)
+    if (!authorizer.refusals.has(answer.status)) return answer
+    const leave = () => discard(answer.body, this.#options.stallMsMax)
+    const hearing = abortable(authorizer.refused(request, sent, answer), signal)
+    hearing.catch(leave) // The reader sees it.
+    if (!(await hearing)) return answer
+    leave()
     this.#ranges?.returnTo(factsOf(request.url).origin)
     watch.arm('no answer', this.#options.firstByteMsMax)
-    return await this.#send(request, await authorizer.authorize(request), watch)
+    return await this.#send(request, await abortable(authorizer.authorize(request), signal), watch)
   }
 
   #send(request: HttpRequest, head: Authorization | null, watch: ExchangeTimeout): Promise<HttpAnswer> {
@@ -284,7 +291,7 @@ export class HttpClient {
     const send = async () => {
       // A tunnel has been told already, and a 407 in it is the server's.
       if (request.url.protocol === 'https:') return await this.#sendOnce(request, head, {}, watch)
-      const sent = (await proxy.credentials?.headers()) ?? {}
+      const sent = proxy.credentials ? await abortable(proxy.credentials.headers(), watch.signal) : {}
       const answer = await this.#sendOnce(request, head, proxyAuthorizationOf(sent), watch)
       if (answer.status !== 407) return answer
       discard(answer.body, this.#options.stallMsMax)
@@ -293,7 +300,9 @@ export class HttpClient {
     try {
       return await send()
     } catch (error) {
-      if (!(error instanceof ProxyRefused) || !(await proxy.credentials?.renew(error.sent))) throw error
+      const { credentials } = proxy
+      if (!(error instanceof ProxyRefused) || credentials === null) throw error
+      if (!(await abortable(credentials.renew(error.sent), watch.signal))) throw error
       this.#ranges?.returnTo(factsOf(request.url).origin)
       return await send()
     }
@@ -306,6 +315,7 @@ export class HttpClient {
     watch: ExchangeTimeout,
   ): Promise<HttpAnswer> {
     if (watch.error !== null) throw watch.error
+    const { readError, authorizer } = this.#options
     const url = head === null || head.query === '' ? asked : this.#queried.with(asked, head.query)
     const { origin, place, isDirectory } = factsOf(url)
     const repeatMs = Math.min(
@@ -319,7 +329,9 @@ export class HttpClient {
     for (const name in forProxy) headers[name] = forProxy[name]!
     if (this.#ranges && target && target.length >= this.#options.inPlaceBytesMin) {
       const answer = await this.#ranges.ask({ url, headers, target }, watch)
-      if (answer) {
+      // The server's own words may say what would let it in: undici reads them.
+      const isForWords = readError !== null && head !== null && authorizer?.refusals.has(answer?.status ?? 0)
+      if (answer && !isForWords) {
         const { status, headers, body, inPlace } = answer
         return { status, headers, body, inPlace, repeatMs, error: null, place, isDirectory }
       }
@@ -341,7 +353,6 @@ export class HttpClient {
       signal: watch.signal as AbortSignal,
       onInfo: ({ headers }) => informations.add(bytesOf(headers)),
     })
-    const { readError } = this.#options
     const isRefusal = readError !== null && statusCode >= 300 && method !== 'HEAD'
     const error = isRefusal ? readError((await receiveText({ body }, serverErrorBytesMax, watch)) ?? '') : null
     return { status: statusCode, headers: answered, body, inPlace: null, repeatMs: 0, error, place, isDirectory }

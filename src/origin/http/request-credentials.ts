@@ -2,6 +2,7 @@
  * Request credentials: headers and a query for a web server that may be secret, and that only the origin's own host
  * gets.
  */
+import { SharedRun } from '../../async/shared-run.ts'
 import { CacheError } from '../../base/errors.ts'
 import { type Authorization, type AuthorizedRequest, type Authorizer, usualRefusals } from './authorizer.ts'
 import { secretRenewMs } from './limits.ts'
@@ -30,6 +31,7 @@ export class Credentials implements Authorizer {
   readonly #query: Secret | null
   readonly #now: () => number
   #renewedMs = Number.NEGATIVE_INFINITY
+  readonly #renewals = new SharedRun()
 
   constructor({ basic, bearer, headers = {}, query }: CredentialSources, options: SecretOptions) {
     this.#now = options.now ?? (() => performance.now())
@@ -79,17 +81,20 @@ export class Credentials implements Authorizer {
   }
 
   /**
-   * The server refuses what it was sent: read the secrets anew, unless that was done a moment ago.
+   * The server refuses what it was sent: read the secrets anew, unless that was done a moment ago. Requests that are
+   * refused together wait for the same reading.
    * @returns true when there is something else to send now
    */
   async renew(sent: Headers): Promise<boolean> {
-    const secrets = this.#secrets
-    if (secrets.length > 0 && this.#now() - this.#renewedMs >= secretRenewMs) {
-      this.#renewedMs = this.#now()
-      await Promise.all(secrets.map(secret => secret.renew()))
-    }
+    const isDue = this.#now() - this.#renewedMs >= secretRenewMs
+    if (isDue || this.#renewals.current !== null) await this.#renewals.run(() => this.#readAnew())
     const headers = await this.headers()
     return Object.keys(headers).some(header => headers[header] !== sent[header])
+  }
+
+  async #readAnew(): Promise<void> {
+    this.#renewedMs = this.#now()
+    await Promise.all(this.#secrets.map(secret => secret.renew()))
   }
 
   get #secrets(): readonly Secret[] {

@@ -23,7 +23,9 @@ import { identityTokenUser, type Login, type RegistryLogin } from './registry-lo
 interface Token {
   readonly header: string
   readonly sinceMs: number
+  /** It is to be renewed from then on, and is good until `endMs`. */
   readonly untilMs: number
+  readonly endMs: number
 }
 
 type BearerChallenge = Extract<Challenge, { kind: 'bearer' }>
@@ -66,7 +68,12 @@ export class RegistryAuthorizer implements Authorizer {
       const login = await this.#login.current()
       return login === null || isIdentityToken(login) ? nothing : authorizationBy(basicOf(login), this.#login.freshMs)
     }
-    if (this.#token === null || this.#token.untilMs <= this.#now()) await this.#renew(challenge)
+    const token = this.#token
+    if (token === null || token.untilMs <= this.#now()) {
+      const renewal = this.#renew(challenge)
+      if (token === null || token.endMs <= this.#now()) await renewal
+      else void renewal.catch(() => {}) // The token of before is sent until its end.
+    }
     const { header, untilMs } = this.#token!
     return authorizationBy(header, untilMs - this.#now())
   }
@@ -123,8 +130,8 @@ export class RegistryAuthorizer implements Authorizer {
       : this.#fetch(requestOf(url, asked), login && basicOf(login)))
     const { value, seconds } = tokenIn(text, httpPlaceOf(url))
     const ms = seconds * 1000
-    const untilMs = sinceMs + ms - Math.min(tokenMarginMsMax, ms / 4)
-    return { header: `Bearer ${value}`, sinceMs, untilMs }
+    const endMs = sinceMs + ms
+    return { header: `Bearer ${value}`, sinceMs, untilMs: endMs - Math.min(tokenMarginMsMax, ms / 4), endMs }
   }
 
   async #fetch(request: HttpRequest, authorization: string | null): Promise<string> {

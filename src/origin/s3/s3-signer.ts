@@ -28,6 +28,7 @@ interface Signed {
   readonly untilMs: number
   /** The state of keys, region and clock that it was made of. */
   readonly epoch: number
+  readonly keys: AwsKeys | null
 }
 
 /** Codes and statuses that come with the region that should have been asked. */
@@ -39,8 +40,7 @@ export class S3Signer implements Authorizer {
   readonly #now: () => number
   readonly #monotonic: () => number
   readonly #signed = new WeakMap<URL, Signed>()
-  /** The keys of which a head was made. */
-  readonly #signers = new WeakMap<object, AwsKeys>()
+  readonly #signedBy = new WeakMap<Signed['headers'], Signed>()
   #region: string
   /** The server's clock less ours. */
   #skewMs = 0
@@ -65,38 +65,37 @@ export class S3Signer implements Authorizer {
     const keys = (await this.#options.credentials?.keys()) ?? null
     const goodMs = keys === null ? Number.POSITIVE_INFINITY : Math.max(1, this.#options.credentials?.freshMs ?? 0)
     const headers = this.#headersOf(method, url, keys)
-    const signed = { headers, untilMs: nowMs + Math.min(signatureMsMax, goodMs), epoch: this.#epoch }
-    if (keys !== null) this.#signers.set(headers, keys)
+    const signed = { headers, untilMs: nowMs + Math.min(signatureMsMax, goodMs), epoch: this.#epoch, keys }
+    this.#signedBy.set(headers, signed)
     if (method === 'GET') this.#signed.set(url, signed)
     return authorizationOf(signed, nowMs)
   }
 
+  /** Of requests that are refused together, the first one hears what is wrong: all of them are sent again. */
   async refused(_request: AuthorizedRequest, sent: Authorization, { headers, error }: RefusedAnswer): Promise<boolean> {
-    const hasChanged = this.#hearRegion(headerOf(headers, 'x-amz-bucket-region') ?? error?.region ?? null)
+    this.#hearRegion(headerOf(headers, 'x-amz-bucket-region') ?? error?.region ?? null)
     if (this.#options.credentials === null) return false
-    const isTimely = this.#hearDate(headerOf(headers, 'date'))
-    if (error !== null && !keyErrors.has(error.code)) return hasChanged || isTimely
-    const keys = await this.#options.credentials.renew()
-    const isOther = this.#signers.get(sent.headers) !== keys
-    if (isOther) this.#epoch++
-    return hasChanged || isTimely || isOther
+    this.#hearDate(headerOf(headers, 'date'))
+    const signed = this.#signedBy.get(sent.headers)
+    if (error === null || keyErrors.has(error.code)) {
+      const keys = await this.#options.credentials.renew()
+      if (signed?.keys !== keys) this.#epoch++
+    }
+    return signed?.epoch !== this.#epoch
   }
 
-  /** @returns true when that is another one */
-  #hearRegion(region: string | null): boolean {
-    if (region === null || region === this.#region || !isRegion(region)) return false
+  #hearRegion(region: string | null): void {
+    if (region === null || region === this.#region || !isRegion(region)) return
     this.#region = region
     this.#epoch++
-    return true
   }
 
-  /** @returns true when our clock is off by more than was known */
-  #hearDate(date: string | null): boolean {
+  /** Our clock may be off by more than was known. */
+  #hearDate(date: string | null): void {
     const skewMs = Date.parse(date ?? '') - this.#now()
-    if (Number.isNaN(skewMs) || Math.abs(skewMs - this.#skewMs) < skewMsMin) return false
+    if (Number.isNaN(skewMs) || Math.abs(skewMs - this.#skewMs) < skewMsMin) return
     this.#skewMs = skewMs
     this.#epoch++
-    return true
   }
 
   #headersOf(method: string, url: URL, keys: AwsKeys | null): Readonly<Record<string, string>> {

@@ -56,11 +56,15 @@ export class SequentialOrigin extends ForwardingOrigin {
     if (this.#known.use(image.id)) return this.#wait(image, offset, target, options)
     return super.read(image, offset, target, options).catch(async error => {
       if (!(error instanceof NoRangesError)) throw error
-      // Without an answer to it, the first error stands.
-      if (!error.isSure) await this.lookup(image.key, options).catch(() => {})
-      if (!error.isSure && !this.#known.has(image.id)) throw error
+      const found = error.isSure ? null : await this.lookup(image.key, options).catch(() => null)
+      if (!error.isSure && !this.#known.has(image.id)) {
+        // Without an answer to the lookup, the first error stands.
+        if (found === null) throw error
+        // The answer was a mistake, which need not come again.
+        return await super.read(image, offset, target, options)
+      }
       this.#known.set(image.id, true)
-      await this.#wait(image, offset, target, options)
+      return await this.#wait(image, offset, target, options)
     })
   }
 

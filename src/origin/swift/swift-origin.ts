@@ -6,6 +6,7 @@
  * that was written anew under the old ETag. Source: tried with Swift 2.30 and radosgw 16.2.
  */
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
+import { SingleFlight } from '../../async/single-flight.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { abortedBy, CacheError, isCacheError, throwIfAborted } from '../../base/errors.ts'
 import type { Image, ImageFacts } from '../../base/image.ts'
@@ -70,6 +71,7 @@ export class SwiftOrigin implements Origin {
   readonly #segments = new LruMap<string, SegmentList>(segmentsKeptMax, {
     weightOf: ({ segments }) => segments.length + 1,
   })
+  readonly #looks = new SingleFlight<SegmentList>()
   #latest: { readonly account: string; readonly key: string; readonly url: URL } | null = null
   #closing: Promise<void> | null = null
 
@@ -205,17 +207,19 @@ export class SwiftOrigin implements Origin {
     return manifest === null ? null : new SegmentList(await dynamicSegments(source, manifest))
   }
 
-  /** Asked again where they are not kept any more. */
+  /** Asked again where they are not kept any more: once for all reads that wait. */
   async #segmentsOf(store: Store, image: Image, signal: CancelSignal): Promise<SegmentList> {
     const name = `${image.validator} ${image.key}`
     const known = this.#segments.use(name)
     if (known !== undefined) return known
-    const { facts, list } = await this.#look(store, image.key, signal).catch(error => {
-      throw isCacheError(error, 'not-found') ? this.#changed(image, error) : error
+    return await this.#looks.run(`${store.account} ${name}`, signal, async shared => {
+      const { facts, list } = await this.#look(store, image.key, shared).catch(error => {
+        throw isCacheError(error, 'not-found') ? this.#changed(image, error) : error
+      })
+      if (list === null || facts.validator !== image.validator) throw this.#changed(image)
+      this.#segments.set(name, list)
+      return list
     })
-    if (list === null || facts.validator !== image.validator) throw this.#changed(image)
-    this.#segments.set(name, list)
-    return list
   }
 
   /** Several at once; when one fails, the others end before that is told. */

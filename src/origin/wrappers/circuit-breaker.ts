@@ -49,11 +49,6 @@ export class CircuitBreakerOrigin extends ForwardingOrigin {
     await reading
   }
 
-  override close(): Promise<void> {
-    this.#availability.close()
-    return super.close()
-  }
-
   /** Extents are not judged: no origin asks a remote side for them. */
   protected override async forward<T>(
     operation: OriginOperation,

@@ -85,6 +85,7 @@ export class CircuitState {
   #trials = 0
   #pauseMs = originProbeMsMin
   #nextProbeMs = 0
+  /** Null while nobody waits: nothing has to be closed. */
   #cancelProbe: (() => void) | null = null
   // INVARIANT: no waiter while #mayTry().
   readonly #waiting = new Set<(ticket: CircuitTicket) => void>()
@@ -151,18 +152,13 @@ export class CircuitState {
       }
       const leave = () => {
         this.#waiting.delete(enter)
+        if (this.#waiting.size === 0) this.#disarm()
         reject(new CacheError('aborted', abortedBy(signal).message, { cause: this.error() }))
       }
       this.#waiting.add(enter)
       signal.addEventListener('abort', leave, once)
       this.#admitWaiting()
     })
-  }
-
-  /** No timer is left. Waiters go on waiting until their signals fire. Idempotent. */
-  close(): void {
-    this.#cancelProbe?.()
-    this.#cancelProbe = null
   }
 
   #mayTry(): boolean {
@@ -241,12 +237,16 @@ export class CircuitState {
       this.#waiting.delete(enter)
       enter(this.#admit())
     }
-    this.#cancelProbe?.()
-    this.#cancelProbe = null
+    this.#disarm()
     // While a try is under way, its end comes back here.
     if (this.#waiting.size === 0 || this.#trials > 0) return
     const ms = Math.max(0, this.#nextProbeMs - this.#options.now())
     this.#cancelProbe = this.#options.after(ms, () => this.#admitWaiting())
+  }
+
+  #disarm(): void {
+    this.#cancelProbe?.()
+    this.#cancelProbe = null
   }
 }
 

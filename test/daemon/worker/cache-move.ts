@@ -110,6 +110,24 @@ t.test('the directory that was left is emptied of what is ours, in as many tries
   t.ok(existsSync(join(from, 'images', '0123')))
 })
 
+t.test('directories of earlier moves are emptied too, also where one of them cannot be', async t => {
+  const { top, from, to, mover } = setUp(t, {
+    isNew: false,
+    earlier: ['one', 'two'].map(name => join(t.testdirName, name)),
+  })
+  const [one, two] = [join(top, 'one'), join(top, 'two')]
+  for (const directory of [from, one, two]) await fill(directory)
+  const [inUse, next] = [one, to].map(directory => openCacheDirectory(directory, blockBytes, addon))
+  const logger = keepingLogger()
+  await mover.begin(next!, logger)
+  const said: string[] = []
+  await mover.emptyLeft(async left => void said.push(left))
+  t.same([said, mover.left], [[from, two], one])
+  t.match(logger.lines, [{ level: 'error', facts: { directory: one } }])
+  for (const directory of [from, two]) t.same(readdirSync(directory), [])
+  for (const directory of [inUse, next]) directory!.unlock()
+})
+
 t.test('a directory that is in use stays as it is, and the log says so', async t => {
   const { from, to, mover } = setUp(t, { isNew: false })
   await fill(from)

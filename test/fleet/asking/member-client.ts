@@ -8,7 +8,7 @@ import { OwnTime } from '../../../src/async/own-time.ts'
 import { identify } from '../../../src/base/image.ts'
 import { memberConnectMsMax, memberRequestsMax } from '../../../src/fleet/asking/limits.ts'
 import type { AskedRange, AskOutcome } from '../../../src/fleet/asking/member-channel.ts'
-import { MemberClient } from '../../../src/fleet/asking/member-client.ts'
+import { MemberClient, type MemberTrust } from '../../../src/fleet/asking/member-client.ts'
 import { imagePath, unitsHeader } from '../../../src/fleet/wire/wire.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
 import { awakeClock } from '../../fixtures/awake-clock.ts'
@@ -31,11 +31,11 @@ const image = identify({
 const trust = { ca: null, certificate: null, key: null, token: null }
 const never = new AbortController().signal
 
-function clientOf(t: Test, url: string, ca: string | null = null) {
+function clientOf(t: Test, url: string, own: Partial<MemberTrust> = {}) {
   const sumOf = (block: Uint8Array) => addon.crc32c(block)
   const client = new MemberClient({
     url,
-    trust: { ...trust, ca },
+    trust: { ...trust, ...own },
     ownId: 'host:1',
     blockBytes,
     time: new OwnTime(),
@@ -192,6 +192,12 @@ t.test('a member that never ends its handshake is given up before the try to con
   t.ok(clock.now() - beganMs < memberConnectMsMax)
 })
 
+t.test('a token that is not there in time costs no more than a silent member', async t => {
+  const server = await serverOf(t)
+  const client = clientOf(t, server.url, { token: () => new Promise<never>(() => {}) })
+  t.same(await client.ask(rangeOf(0, blockBytes), { signal: never, headMsMax: 20 }), { kind: 'silent' })
+})
+
 t.test('a refusal whose body never comes is a refusal at once', async t => {
   const server = await serverOf(t)
   server.behaviour = (_answer, _request, response) => {
@@ -270,7 +276,7 @@ t.test('a member that speaks no TLS 1.3 is told nothing', { skip: noCertificates
   ] as const) {
     const place = { address: '127.0.0.1', port: 0, tls: { ...pair, maxVersion } }
     const server = await MemberServer.open(t, [{ id: image.id, bytes }], blockBytes, place)
-    const client = clientOf(t, server.url, pair.cert.toString())
+    const client = clientOf(t, server.url, { ca: pair.cert.toString() })
     t.match(await client.ask(rangeOf(0, blockBytes), patient), { kind }, maxVersion)
     t.equal(server.requests.length, kind === 'bytes' ? 1 : 0)
   }

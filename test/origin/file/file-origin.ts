@@ -17,6 +17,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -202,6 +203,32 @@ t.test('a version that has been replaced keeps no file open', async t => {
   renameSync(join(directory, 'b.img'), join(directory, 'a.img'))
   await t.rejects(origin.read(image, 0, new Uint8Array(10), { signal }), { code: 'image-changed' })
   await until(() => !isOpen(), 10_000, 'the end of the descriptor')
+})
+
+t.test('a file that fails is opened anew', async t => {
+  const directory = t.testdir({ 'a.img': 'x'.repeat(1000) })
+  const origin = new FileOrigin(pathToFileURL(directory).href, noHoles)
+  t.teardown(() => origin.close())
+  const image = identify(await origin.lookup('a.img', { signal }))
+  const some = await open(directory)
+  const handles = Object.getPrototypeOf(some) as FileHandle
+  await some.close()
+  const { stat } = handles
+  let seen = new WeakSet<FileHandle>()
+  let dead = new WeakSet<FileHandle>()
+  // As the files of a server that was started anew.
+  t.intercept(handles, 'stat', {
+    value: async function (this: FileHandle, options: { bigint: true }) {
+      if (dead.has(this)) throw Object.assign(new Error('ESTALE: stale file handle, fstat'), { code: 'ESTALE' })
+      seen.add(this)
+      return await stat.call(this, options)
+    },
+  })
+  await origin.read(image, 0, new Uint8Array(10), { signal })
+  dead = seen
+  seen = new WeakSet()
+  await t.rejects(origin.read(image, 0, new Uint8Array(10), { signal }), { code: 'origin-failed' })
+  await origin.read(image, 0, new Uint8Array(10), { signal })
 })
 
 t.test('holes are found where they are', async t => {

@@ -67,6 +67,20 @@ t.test('waiting for a free connection counts towards the first byte', async t =>
   for (const ms of await Promise.all(calls)) t.ok(ms < 30_000, `${ms} ms`)
 })
 
+t.test('a reader that leaves waits for no head, and one that stays has a time for it', async t => {
+  const server = await startSilent()
+  t.teardown(() => server.close())
+  const hanging = () => new Promise<never>(() => {})
+  const authorizer = { refusals: new Set<number>(), authorize: hanging, refused: hanging }
+  const origin = new HttpOrigin(`http://127.0.0.1:${server.port}/`, { ...far, firstByteMsMax: 150, authorizer })
+  t.teardown(() => origin.close())
+  await t.rejects(origin.lookup('a', { signal }), { code: 'origin-timeout' })
+  const controller = new AbortController()
+  const asking = origin.lookup('a', { signal: controller.signal })
+  controller.abort()
+  await t.rejects(asking, { code: 'aborted' })
+})
+
 t.test('an answer that stops or trickles is origin-timeout when more is due, and one that goes on is not', async t => {
   const directory = t.testdir()
   writeFileSync(join(directory, 'a.img'), 'x'.repeat(300_000))

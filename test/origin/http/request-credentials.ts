@@ -50,6 +50,16 @@ t.test('after a refusal secrets are read anew, at most once in a while', async t
   t.equal(await credentials.renew(await credentials.headers()), false)
 })
 
+t.test('requests that are refused together wait for the same reading', async t => {
+  const file = fileOf(t, 'old')
+  const credentials = credentialsOf({ bearer: { file } })
+  const sent = await credentials.authorize()
+  writeFileSync(file, 'new')
+  const request = { method: 'GET', url: new URL('http://127.0.0.1/a') } as const
+  const heard = Array.from({ length: 3 }, () => credentials.refused(request, sent))
+  t.same(await Promise.all(heard), [true, true, true])
+})
+
 /** A server that wants a token, and one without that it redirects `far.img` to. */
 async function servers(t: Test) {
   const directory = t.testdir({ 'a.img': 'contents', 'far.img': 'far away' })

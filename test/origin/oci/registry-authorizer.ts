@@ -5,6 +5,7 @@ import { HttpClient, httpOptionsDefault } from '../../../src/origin/http/http-cl
 import { RegistryAuthorizer } from '../../../src/origin/oci/registry-authorizer.ts'
 import type { Login } from '../../../src/origin/oci/registry-login.ts'
 import { type Asked, type Scripted, startScripted } from '../../fixtures/scripted-server.ts'
+import { until } from '../../fixtures/until.ts'
 
 const { signal } = new AbortController()
 const user: Login = { username: 'u', password: 'hunter2' }
@@ -70,7 +71,22 @@ t.test('a token is had once, for many requests, and again shortly before its end
   t.equal((await authorizer.authorize()).freshMs, 290_000)
   clock.ms = 290_000
   t.same(await Promise.all([ask(), ask(), ask()]), [200, 200, 200])
+  await until(async () => (await authorizer.authorize()).freshMs === 290_000, 60_000, 'another token')
   t.equal(tokens().length, 2)
+})
+
+t.test('a token is sent until its end while its server does not give another one', async t => {
+  let fails = false
+  const give = () => (fails ? { status: 403, body: '' } : { body: '{"token":"t","expires_in":300}' })
+  const { server, tokens } = await withTokens(t, give)
+  const { ask, clock } = client(t, server.host)
+  t.equal(await ask(), 200)
+  fails = true
+  clock.ms = 290_000
+  t.same(await Promise.all([ask(), ask(), ask()]), [200, 200, 200])
+  await until(() => tokens().length > 1, 60_000, 'it is asked for all the same')
+  clock.ms = 300_000
+  await t.rejects(ask(), { code: 'access-denied' })
 })
 
 t.test('a token without an end is good for a minute, one for a moment for three quarters of it', async t => {
@@ -81,7 +97,7 @@ t.test('a token without an end is good for a minute, one for a moment for three 
   const refusal = { status: 401, headers: { 'www-authenticate': `Bearer realm="http://${server.host}/token"` } }
   t.ok(await authorizer.refused(asked, { headers: {}, query: '', freshMs: 0 }, refusal as never))
   t.equal((await authorizer.authorize()).freshMs, 50_000)
-  clock.ms = 50_000
+  clock.ms = 60_000
   t.equal((await authorizer.authorize()).freshMs, 3_000)
 })
 

@@ -3,6 +3,7 @@ import t, { type Test } from 'tap'
 import { type Image, identify } from '../../../src/base/image.ts'
 import { RetryAfterError } from '../../../src/origin/contract/retry-after-error.ts'
 import { type S3Options, S3Origin } from '../../../src/origin/s3/s3-origin.ts'
+import { waysToReceive } from '../../fixtures/receiving.ts'
 import { S3TestServer } from '../../fixtures/s3-server.ts'
 import { until } from '../../fixtures/until.ts'
 
@@ -52,6 +53,30 @@ t.test('a clock that is hours off costs one refusal', async t => {
   t.equal(await textOf(origin, await imageOf(origin)), 'the bytes of a')
   t.equal(server.seen.length, 3)
 })
+
+const [plain] = waysToReceive(t)
+
+for (const receiver of [null, plain!.receiver]) {
+  t.test(`reads that are refused together are all sent again, ${receiver ? 'in place' : 'by undici'}`, async t => {
+    const server = await S3TestServer.start(t)
+    server.put('golden/a.img', 'the bytes of a')
+    const url = `s3://images/golden/?endpoint=${server.endpoint}`
+    const open = () => {
+      const origin = new S3Origin(url, { environment }, { receiver, inPlaceBytesMin: 1 })
+      t.teardown(() => origin.close())
+      return origin
+    }
+    const image = await imageOf(open())
+    // As after a takeover: the first that a new process does is to read.
+    const readAtOnce = async (origin: S3Origin) =>
+      new Set(await Promise.all(Array.from({ length: 8 }, () => textOf(origin, image))))
+    const origin = open()
+    server.region = 'eu-north-1'
+    t.same(await readAtOnce(origin), new Set(['the bytes of a']), 'for the wrong region')
+    server.aheadMs = 7_200_000
+    t.same(await readAtOnce(origin), new Set(['the bytes of a']), 'for the wrong time')
+  })
+}
 
 t.test('a session that ends between two ranges is renewed by the keys of its source', async t => {
   const values: Record<string, string> = { ...environment, AWS_SESSION_TOKEN: 'first-token' }

@@ -106,3 +106,16 @@ t.test('a bug below and a caller who left say nothing of the origin', async t =>
   }
   t.equal(availability.state, 'available')
 })
+
+t.test('readers wait on when the origin of earlier settings is closed beside them', async t => {
+  const { clock, failure, inner, availability, origin } = failing()
+  failure.code = 'origin-unreachable'
+  for (let k = 0; k < originFailuresMax; k++) await t.rejects(origin.read(image, 0, new Uint8Array(9), { signal }))
+  const earlier = new CircuitBreakerOrigin(inner, availability)
+  const reading = origin.read(image, 0, new Uint8Array(9), { signal })
+  await earlier.close()
+  failure.code = null
+  t.equal(clock.armed(), 1)
+  await clock.advance(originProbeMsMin)
+  await t.resolves(reading)
+})

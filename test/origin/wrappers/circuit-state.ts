@@ -167,13 +167,16 @@ t.test('an origin that names a time is not tried before it', async t => {
   t.equal(tickets.length, 1)
 })
 
-t.test('closed, no timer is left', async t => {
+t.test('no timer is left when nobody waits any more', async t => {
   const { clock, availability, away } = setUp()
   away()
-  waitFor(availability, 1)
-  t.equal(clock.armed(), 1)
-  availability.close()
-  availability.close()
+  const readers = [new AbortController(), new AbortController()]
+  const waiting = readers.map(({ signal }) => availability.enter(signal))
+  for (const [k, reader] of readers.entries()) {
+    t.equal(clock.armed(), 1)
+    reader.abort()
+    await t.rejects(waiting[k]!, { code: 'aborted' })
+  }
   t.equal(clock.armed(), 0)
   t.ok(isCacheError(availability.error(), 'origin-away'))
 })

@@ -8,6 +8,7 @@
 
 import { Readable } from 'node:stream'
 import { DEFAULT_CIPHERS } from 'node:tls'
+import { abortable } from '../../../async/abortable.ts'
 import { SlicedQueue } from '../../../async/loop-slicer.ts'
 import { LruMap } from '../../../base/lru-map.ts'
 import type { RangeReceiver } from '../../../native/range-receiver.ts'
@@ -115,7 +116,8 @@ export class RangeConnectionPool {
       const connection = this.#take(host, url, trust)
       const { isReady: wasIdle } = connection
       try {
-        if (!connection.isReady) await connection.ready
+        // A reader that leaves waits for no connection.
+        if (!connection.isReady) await abortable(connection.ready, watch.signal)
         if (watch.error !== null) throw watch.error
         const head = await connection.ask(request, target, watch)
         const { status, headers: answered, bodyBytes } = head

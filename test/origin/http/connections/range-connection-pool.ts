@@ -11,6 +11,7 @@ import { HttpOrigin } from '../../../../src/origin/http/http-origin.ts'
 import { ExchangeTimeout } from '../../../../src/origin/http/protocol/exchange-timeout.ts'
 import { informationBytesMax, informationsMax } from '../../../../src/origin/http/protocol/limits.ts'
 import { noProxy } from '../../../../src/origin/http/protocol/proxy-rules.ts'
+import { startUnaccepting } from '../../../fixtures/deaf-server.ts'
 import { listenFor, type Way, waysToReceive } from '../../../fixtures/receiving.ts'
 import { until } from '../../../fixtures/until.ts'
 
@@ -264,6 +265,22 @@ for (const way of waysToReceive(t)) {
     go()
     for (let k = 0; k < 20; k++) await new Promise(resolve => setImmediate(resolve))
     t.ok(target.equals(left))
+  })
+
+  t.test(`${by}: who leaves does not wait for a connection`, async t => {
+    const server = await startUnaccepting()
+    t.teardown(() => server.close())
+    const url = `${way.identity ? 'https' : 'http'}://127.0.0.1:${server.port}/`
+    const options = { receiver: way.receiver, ca: way.identity?.cert ?? null, connectMsMax: 60_000 }
+    const origin = new HttpOrigin(url, { inPlaceBytesMin: 1, ...options })
+    t.teardown(() => origin.close())
+    const controller = new AbortController()
+    const facts = { origin: url, key: 'a', sizeBytes: image.length, validator: '"v"', modifiedMs: 0 }
+    const startMs = performance.now()
+    const reading = origin.read(identify(facts), 0, Buffer.alloc(100), { signal: controller.signal })
+    controller.abort()
+    await t.rejects(reading, { code: 'aborted' })
+    t.ok(performance.now() - startMs < 30_000, 'long before its time is over')
   })
 
   t.test(`${by}: no more connections than there may be, and a turn for everybody`, async t => {
