@@ -50,6 +50,19 @@ export function figure(title, keys, picture, makeTable, more = {}) {
   return { element, update, isPicture: () => !isTable, close: () => figures.delete(element) }
 }
 
+/** Tells the width of an element in pixels, first and after each change. @returns its end */
+export function watchWidth(element, onWidth) {
+  let width = 0
+  const observer = new ResizeObserver(([entry]) => {
+    const next = Math.round(entry.contentRect.width)
+    if (next < 50 || next === width) return
+    width = next
+    onWidth(width)
+  })
+  observer.observe(element)
+  return () => observer.disconnect()
+}
+
 /**
  * Lines over time.
  * @param options `{ title, series: [{ name, label, of(sample) }], format, isLog }`
@@ -96,13 +109,10 @@ export function timeChart({ id, title, series, format, isLog = false }) {
   svg.addEventListener('pointerleave', () => {
     hint.hidden = true
   })
-  const observer = new ResizeObserver(([entry]) => {
-    const next = Math.round(entry.contentRect.width)
-    if (next < 50 || next === width) return
+  const unwatch = watchWidth(plot, next => {
     width = next
     draw()
   })
-  observer.observe(plot)
   return {
     element: shown.element,
     update(next) {
@@ -111,7 +121,7 @@ export function timeChart({ id, title, series, format, isLog = false }) {
       else shown.update()
     },
     close() {
-      observer.disconnect()
+      unwatch()
       shown.close()
     },
   }
@@ -176,36 +186,51 @@ function lineOf({ name, of }, samples, { x, y }) {
 
 /** A bar of parts of a whole, with marks; and its table. @param read `{ whole, parts: [[class, label, value]], marks }` */
 export function barFigure(id, title, keys, format, makeRows) {
-  const svg = s('svg', { role: 'img', 'aria-label': title, viewBox: '0 0 1100 58' })
-  let read = { whole: 1, parts: [], marks: [] }
+  const svg = s('svg', { role: 'img', 'aria-label': title })
+  const plot = h('div', { class: 'plot' }, svg)
+  let [read, width] = [{ whole: 1, parts: [], marks: [] }, 1100]
   const shown = figure(
     title,
     keys,
-    h('div', { class: 'plot' }, svg),
+    plot,
     () => {
       const { head, rows } = makeRows(read)
       return table(title, head, rows)
     },
     { id, wide: true },
   )
+  const draw = () => {
+    const wide = value => Math.min(width, (width * value) / Math.max(1, read.whole))
+    let at = 0
+    const parts = read.parts.map(([name, , value]) => {
+      const rect = s('rect', { class: `f-${name}`, x: at, y: 18, width: Math.max(0, wide(value)), height: 20 })
+      at += wide(value)
+      return rect
+    })
+    // A label stands on the side of its mark that has more room.
+    const label = (text, x, y) =>
+      x < width / 2 ? s('text', { x: x + 4, y }, text) : s('text', { x: x - 4, y, 'text-anchor': 'end' }, text)
+    const marks = read.marks.flatMap(([name, value], k) => [
+      s('line', { class: 'mark', x1: wide(value), x2: wide(value), y1: 13, y2: 43 }),
+      label(`${name} ${format(value)}`, wide(value), k % 2 ? 55 : 10),
+    ])
+    svg.setAttribute('viewBox', `0 0 ${width} 58`)
+    put(svg, s('rect', { class: 'edge', x: 0, y: 18, width, height: 20 }), parts, marks)
+  }
+  const unwatch = watchWidth(plot, next => {
+    width = next
+    draw()
+  })
   return {
     element: shown.element,
-    close: shown.close,
+    close() {
+      unwatch()
+      shown.close()
+    },
     update(next) {
       read = next
-      if (!shown.isPicture()) return shown.update()
-      const wide = value => Math.min(1100, (1100 * value) / Math.max(1, read.whole))
-      let at = 0
-      const parts = read.parts.map(([name, , value]) => {
-        const rect = s('rect', { class: `f-${name}`, x: at, y: 18, width: Math.max(0, wide(value)), height: 20 })
-        at += wide(value)
-        return rect
-      })
-      const marks = read.marks.flatMap(([label, value], k) => [
-        s('line', { class: 'mark', x1: wide(value), x2: wide(value), y1: 13, y2: 43 }),
-        s('text', { x: wide(value) - 4, y: k % 2 ? 55 : 10, 'text-anchor': 'end' }, `${label} ${format(value)}`),
-      ])
-      put(svg, s('rect', { class: 'edge', x: 0, y: 18, width: 1100, height: 20 }), parts, marks)
+      if (shown.isPicture()) draw()
+      else shown.update()
     },
   }
 }

@@ -35,13 +35,15 @@ export async function streamProgress(
 ): Promise<void> {
   const left = new AbortController()
   response.once('close', () => left.abort())
+  if (response.destroyed) left.abort()
   response.writeHead(200, { 'content-type': 'application/x-ndjson', connection: 'close' })
   const say = (line: ProgressLine) => void response.write(`${JSON.stringify(line)}\n`)
   let progress: Progress | null = null
   let saidMs = performance.now()
   const sayProgress = () => {
     saidMs = performance.now()
-    say({ type: 'progress', progress })
+    // A client that stands still gets the next line once it has taken what is there.
+    if (!response.writableNeedDrain) say({ type: 'progress', progress })
   }
   const heartbeat = new PeriodicTask(silenceMsMax, sayProgress)
   heartbeat.start()

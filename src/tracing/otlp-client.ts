@@ -7,6 +7,7 @@
  */
 import { isIP } from 'node:net'
 import type { Dispatcher, Pool } from 'undici'
+import { abortable } from '../async/abortable.ts'
 import { LightAbortSignal } from '../async/light-abort-signal.ts'
 import { CacheError, messageOf } from '../base/errors.ts'
 import { authoritiesOf } from '../origin/http/connections/tls-trust.ts'
@@ -21,7 +22,7 @@ export interface CollectorPlace {
   /** Trusted besides the usual ones, as PEM. */
   readonly ca: string | null
   /** Headers that are sent, some of them secret. */
-  readonly credentials: Credentials
+  readonly credentials: Pick<Credentials, 'headers' | 'renew'>
   readonly requestMsMax: number
 }
 
@@ -80,13 +81,14 @@ export class OtlpClient {
 
   async #authorized(body: string, signal: LightAbortSignal): Promise<Delivery> {
     const { credentials } = this.#place
-    const headers = await credentials.headers()
+    // A program that gives a secret may hang.
+    const headers = await abortable(credentials.headers(), signal)
     const answered = await this.#post(body, headers, signal)
     if (!('status' in answered)) return answered
     // A secret that was replaced meanwhile.
-    const isRenewed = (answered.status === 401 || answered.status === 403) && (await credentials.renew(headers))
-    if (!isRenewed) return answered
-    return await this.#post(body, await credentials.headers(), signal)
+    const isRefused = answered.status === 401 || answered.status === 403
+    if (!isRefused || !(await abortable(credentials.renew(headers), signal))) return answered
+    return await this.#post(body, await abortable(credentials.headers(), signal), signal)
   }
 
   async #post(

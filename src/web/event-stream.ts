@@ -40,6 +40,8 @@ export class EventStream {
       this.#refused++
       return false
     }
+    // A page that has left already would never leave again.
+    if (response.destroyed) return true
     response.writeHead(200, { ...headers, 'content-type': 'text/event-stream; charset=utf-8', connection: 'close' })
     const watcher: Watcher = { response, fullMs: null }
     this.#watchers.add(watcher)

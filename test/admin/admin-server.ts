@@ -89,7 +89,7 @@ function handlers(refusal: AdminError | null = null): AdminHandlers & {
     verify: verifying(asked, seen),
     locations: async () => [],
     verifyLocations: async () => [],
-    evict: async name => ({ name, objects: 1, bytes: 2, leftBytes: 3 }),
+    evict: async name => ({ name, objects: 1, bytes: 2, leftBytes: 3, leftBy: 'use' }),
     promote: async (name, ranges, { signal }) => {
       asked.push({ name, ranges })
       if (name === 'endless') await once(signal, 'abort')

@@ -214,7 +214,6 @@ t.test('a damaged value counts as absent, and is counted', async t => {
   await second.close()
 })
 
-/** An environment that refuses transactions as lmdb does, so many of the next ones. */
 t.test('a long listing that is replaced by a short one leaves nothing', async t => {
   const environment = new MemoryEnvironment(seeded(1))
   const index = new IndexDatabase('in memory', { environment })
@@ -226,9 +225,10 @@ t.test('a long listing that is replaced by a short one leaves nothing', async t 
   await index.close()
 })
 
+/** An environment that refuses transactions as lmdb does, so many of the next ones. */
 function refusing(code: number) {
   const environment = new MemoryEnvironment(seeded(1))
-  const state = { refusals: 0, calls: 0 }
+  const state = { refusals: 0, calls: 0, marks: [] as boolean[] }
   const transaction = (action: () => void) => {
     state.calls++
     if (state.refusals === 0) return environment.transaction(action)
@@ -236,7 +236,11 @@ function refusing(code: number) {
     const reason = Promise.reject(Object.assign(new Error('refused'), { code }))
     return Promise.reject(Object.assign(new Error('Commit failed'), { commitError: reason }))
   }
-  const wrapped = { databases: environment.databases, allocatedBytes: 0, transaction, close: () => environment.close() }
+  const close = (isDamaged: boolean) => {
+    state.marks.push(isDamaged)
+    return environment.close()
+  }
+  const wrapped = { databases: environment.databases, allocatedBytes: 0, transaction, close }
   return { index: new IndexDatabase('in memory', { environment: wrapped }), state }
 }
 
@@ -262,5 +266,44 @@ t.test('a commit that failed for another reason is not made again', async t => {
   state.refusals = 1
   await t.rejects(index.putListing('o', ['a']), { code: 'index-failed' })
   t.equal(state.calls, 1)
+  await index.close()
+})
+
+t.test(
+  'a write by which LMDB says that its pages are damaged marks the index; one that the disk refuses does not',
+  async t => {
+    for (const [code, isDamaged] of [
+      [-30_796, true], // MDB_CORRUPTED
+      [22, true], // EINVAL
+      [28, false], // ENOSPC
+    ] as const) {
+      const { index, state } = refusing(code)
+      state.refusals = 1
+      await t.rejects(index.putListing('o', ['a']), { code: 'index-failed' })
+      await index.putListing('o', ['b'])
+      await index.close()
+      t.same(state.marks, [isDamaged], `${code}`)
+    }
+  },
+)
+
+t.test('a walk that ends before the last key ends its read of the database', async t => {
+  const environment = new MemoryEnvironment(seeded(1))
+  let ended = 0
+  const { pins } = environment.databases
+  const getRange: typeof pins.getRange = function* (range) {
+    try {
+      yield* pins.getRange(range)
+    } finally {
+      ended++
+    }
+  }
+  const databases = { ...environment.databases, pins: { ...pins, getRange } }
+  const close = () => environment.close()
+  const transaction = (action: () => void) => environment.transaction(action)
+  const index = new IndexDatabase('in memory', { environment: { databases, allocatedBytes: 0, transaction, close } })
+  for (const origin of ['a', 'b']) await index.putPin(origin, { name: 'n', pinnedMs: 1 })
+  for (const origin of ['a', 'b']) t.equal(index.pins(origin).length, 1)
+  t.equal(ended, 2)
   await index.close()
 })

@@ -60,7 +60,7 @@ t.test('evict --all empties one origin or all, but for what is pinned, which it 
   t.match(await parentfs('pin', join(where.mountpoint, 'far/a.raw')), { code: 0 })
   t.match(await evict(), {
     code: 1,
-    stdout: / 1 images evicted, 4 MiB left, held by far\/a\.raw \(pinned\)\n$/,
+    stdout: / 1 image evicted, 4 MiB left, held by far\/a\.raw \(pinned\)\n$/,
   })
   t.equal(await heldBytes('far/'), image.sizeBytes)
   t.match(await evict('--origin', 'nowhere'), { code: 1, stderr: /there is no origin "nowhere": there is near, far/ })

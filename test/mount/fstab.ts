@@ -11,7 +11,7 @@ import { until } from '../fixtures/until.ts'
 
 const options = { skip: cannotMount }
 const sample = { seed: 51, sizeBytes: 300_000, dataShare: 1 }
-const helper = fileURLToPath(new URL('../../src/cli/mount-helper-main.js', import.meta.url))
+const helper = fileURLToPath(new URL('../../../dist/cli/mount-helper-main.js', import.meta.url))
 /** A type of this test's own: an installed mount.parentfs stays what it is. */
 const type = `parentfs-test-${process.pid}`
 

@@ -1,7 +1,7 @@
 /**
  * A kernel that repeats no requests (before Linux 6.9): a version of ours that does not take the flag stands for it.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { open, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
@@ -19,7 +19,7 @@ import {
 } from '../fixtures/daemon.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { until } from '../fixtures/until.ts'
-import { versionIn } from '../fixtures/version.ts'
+import { editVersion, versionIn } from '../fixtures/version.ts'
 
 const sample = { seed: 97, sizeBytes: 3 * 1024 * 1024, dataShare: 1 }
 const bytes = sampleBytes(sample, 0, sample.sizeBytes)
@@ -29,10 +29,7 @@ t.test('readers of a worker that dies get an error, and a mount that is made ane
   const where = place(t)
   writeSample(join(where.originDirectory, 'a.raw'), sample)
   const directory = versionIn(where.top, '6.1.0')
-  const path = join(directory, 'dist', 'fuse', 'kernel', 'negotiation.js')
-  const flags = 'offer.flags2 & (hasResend |'
-  t.ok(readFileSync(path, 'utf8').includes(flags))
-  writeFileSync(path, readFileSync(path, 'utf8').replace(flags, 'offer.flags2 & (0 |'))
+  editVersion(directory, 'offer.flags2 & (hasResend |', 'offer.flags2 & (0 |')
   const main = join(directory, 'dist', 'cli', 'main.js')
   const daemon = startCommand(t, ['env', '--unset=NODE_OPTIONS', process.execPath, main, ...mountArguments(where)])
   await until(() => /"msg":"mounted"/.test(daemon.log()) || daemon.child.exitCode !== null, patienceMs, 'the mount')

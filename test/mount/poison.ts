@@ -1,5 +1,4 @@
 /** A request that kills each worker that works on it, beside readers with other requests. */
-import { readFileSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
@@ -19,7 +18,7 @@ import {
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { until } from '../fixtures/until.ts'
-import { versionIn } from '../fixtures/version.ts'
+import { editVersion, versionIn } from '../fixtures/version.ts'
 
 const MiB = 1024 ** 2
 const sample = { seed: 91, sizeBytes: 8 * MiB, dataShare: 1 }
@@ -35,11 +34,9 @@ t.test('three workers die of it, the fourth answers EIO, and nobody else sees an
   t.teardown(() => origin.close())
   const where = { ...local, origin: origin.url }
   const directory = versionIn(local.top, '7.0.0')
-  const path = join(directory, 'dist', 'fuse', 'kernel', 'handlers.js')
-  const before = 'if (length > readBytesMax)'
+  const before = /(?<=offset, length \} = readRead\(body\);\s+)if \(length > readBytesMax\)/
   const dies = `if (Number(offset) === ${poisonedOffset} && length === ${poisonedBytes}) process.abort();`
-  t.ok(readFileSync(path, 'utf8').includes(before))
-  writeFileSync(path, readFileSync(path, 'utf8').replace(before, `${dies} ${before}`))
+  editVersion(directory, before, `${dies} if (length > readBytesMax)`)
   const main = join(directory, 'dist', 'cli', 'main.js')
   const daemon = startCommand(t, ['env', '--unset=NODE_OPTIONS', process.execPath, main, ...mountArguments(where)])
   await until(() => /"msg":"mounted"/.test(daemon.log()) || daemon.child.exitCode !== null, patienceMs, 'the mount')

@@ -22,7 +22,7 @@ import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { childrenOf, openIn } from '../fixtures/process-usage.ts'
 import { until } from '../fixtures/until.ts'
-import { versionIn } from '../fixtures/version.ts'
+import { editVersion, versionIn } from '../fixtures/version.ts'
 
 const MiB = 1024 ** 2
 const upgrades = Number(process.env.UPGRADES ?? 3)
@@ -88,20 +88,17 @@ t.test(
     }
     await refused(where.top, /has no version of parentfs .*make build/)
     const other = versionIn(where.top, '9.0.1')
-    const layout = join(other, 'dist', 'index', 'format', 'value-checksum.js')
-    writeFileSync(layout, readFileSync(layout, 'utf8').replace(/(layoutVersion = )\d+/, '$1999'))
+    editVersion(other, /(\blayoutVersion = )\d+/, '$1999')
     await refused(other, /layout \d+, and we read layout 999/)
     const open = versionIn(where.top, '9.0.2')
     chmodSync(join(open, 'dist', 'daemon'), 0o777)
     await refused(open, /can be written by others/)
-    await refused(
-      versionIn(where.top, '9.0.3', () => 'process.exit(3)'),
-      /ended with exit code 3/,
-    )
+    const ending = versionIn(where.top, '9.0.3')
+    writeFileSync(join(ending, 'dist', 'daemon', 'server-main.js'), 'process.exit(3)')
+    await refused(ending, /ended with exit code 3/)
     // Ready, and then it dies where it should serve.
-    const dying = versionIn(where.top, '9.0.4', main =>
-      main.replace('receiveFd: () =>', 'receiveFd: () => process.abort() ??'),
-    )
+    const dying = versionIn(where.top, '9.0.4')
+    editVersion(dying, 'receiveFd: () =>', 'receiveFd: () => process.abort() ??')
     const failed = await parentfs('upgrade', where.mountpoint, '--to', dying)
     t.match(failed, { code: 1, stderr: /version 9\.0\.4 could not take over .*SIGABRT.*; version .* goes on/ })
     const after = await statusOf(where)

@@ -1,10 +1,18 @@
 import { closeSync, openSync, readFileSync, rmSync, statSync, truncateSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { identify } from '../../src/base/image.ts'
+import { silentLogger } from '../../src/base/logger.ts'
+import { IndexDatabase } from '../../src/index/index-database.ts'
 import { overheadBytesPerEntry } from '../../src/store/disk/capacity.ts'
+import { Store } from '../../src/store/store.ts'
 import { damage } from '../fixtures/damage.ts'
+import { deferred, nextIteration } from '../fixtures/deferred.ts'
+import { FakeDisk } from '../fixtures/fake-disk.ts'
+import { MemoryEnvironment } from '../fixtures/memory-environment.ts'
 import { MemoryOrigin } from '../fixtures/memory-origin.ts'
 import { openRooms, type Rooms, forever as signal } from '../fixtures/rooms.ts'
+import { seeded } from '../fixtures/seeded.ts'
 
 const KiB = 1024
 const objectBytes = 256 * KiB // At blocks of 4 KiB.
@@ -227,4 +235,76 @@ t.test('recency survives a restart, and the clock goes on from it', async t => {
   t.equal(second.store.find(image.id)?.residency.lastUse(1), 123_456)
   t.ok(second.clock.tick > 123_456)
   await second.close()
+})
+
+/** A store over a disk in memory, which opens files when it is told to, and counts those that are open. */
+async function inMemory() {
+  const opening = { gate: Promise.resolve(), open: 0, opened: 0 }
+  class GatedDisk extends FakeDisk {
+    override async open(...args: Parameters<FakeDisk['open']>) {
+      opening.opened++
+      await opening.gate
+      const file = await super.open(...args)
+      opening.open++
+      const close = file.close.bind(file)
+      return Object.assign(file, {
+        close: () => {
+          opening.open--
+          close()
+        },
+      })
+    }
+  }
+  const removedTrees: string[] = []
+  const store = await Store.open({
+    directory: new GatedDisk(seeded(1)),
+    blockBytes: 4096,
+    capacityBytes: 1e9,
+    index: new IndexDatabase('in memory', { environment: new MemoryEnvironment(seeded(1)) }),
+    logger: silentLogger,
+    tick: () => 1,
+    now: () => 0,
+    trees: { allocatedBytes: 0, remove: async id => void removedTrees.push(id) },
+  })
+  const imageOf = (key: string) =>
+    identify({ origin: 'file:///o', key, sizeBytes: 1000 * KiB, validator: 'v', modifiedMs: 0 })
+  return { store, opening, removedTrees, imageOf }
+}
+
+t.test(
+  'a store that stops opens, evicts and removes nothing more, and closes a file that was opened meanwhile',
+  async t => {
+    const { store, opening, imageOf } = await inMemory()
+    const [first, late] = [imageOf('first'), imageOf('late')]
+    const stored = (await store.use(first))!
+    await stored.writeBlocks(0, 0, Buffer.alloc(4096, 1))
+    await store.flush()
+    const gate = deferred()
+    opening.gate = gate.promise
+    const opened = store.use(late)
+    await nextIteration()
+    t.equal(await store.removeImage(late.id), false, 'it is being opened')
+    const closing = store.close()
+    t.equal(await store.use(imageOf('new')), null)
+    t.same(await store.evict([{ stored, object: 0, lastUse: null }]), { objects: 0, bytes: 0 })
+    await closing
+    t.equal(await store.removeImage(first.id), false, 'its records are the next start’s')
+    gate.resolve()
+    t.equal(await opened, null)
+    t.same([opening.open, opening.opened, store.find(late.id)], [0, 2, null])
+  },
+)
+
+t.test('the tree of an image goes when the image has gone, and not while it stays', async t => {
+  const { store, removedTrees, imageOf } = await inMemory()
+  const image = imageOf('a')
+  const stored = (await store.use(image))!
+  await stored.writeBlocks(0, 0, Buffer.alloc(4096, 1))
+  await store.flush()
+  t.equal(await store.removeImage(image.id), false, 'it holds something')
+  t.same(removedTrees, [])
+  await store.evict([{ stored, object: 0, lastUse: null }])
+  t.equal(await store.removeImage(image.id), true)
+  t.same(removedTrees, [image.id])
+  await store.close()
 })

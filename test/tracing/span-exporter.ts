@@ -231,6 +231,17 @@ t.test('answers: those that pass, those that do not, silence, and a token that w
   t.match(await hanging, { mayPass: true }, 'a request under way breaks off')
 })
 
+t.test('a secret that does not come costs the time of a request, and no time at the end', async t => {
+  const hanging = () => new Promise<never>(() => {})
+  const credentials = { headers: hanging, renew: hanging }
+  const place = { url: tracesUrlOf('http://127.0.0.1:1'), ca: null, credentials, requestMsMax: 3_600_000 }
+  const client = new OtlpClient(place)
+  t.match(await client.send('{}', 50), { mayPass: true, reason: /no answer in 50 ms/ })
+  const waiting = client.send('{}')
+  await client.close()
+  t.match(await waiting, { mayPass: true, reason: 'tracing has ended' })
+})
+
 t.test('the path of traces is added to a base URL, and is not added twice', async t => {
   const cases = [
     ['http://host:4318', 'http://host:4318/v1/traces'],

@@ -65,6 +65,7 @@ t.test('every view in both themes says what there is, with nothing from elsewher
     await page.click('a:has-text("debian.raw")')
     for (const id of ['map', 'ages', 'profile', 'facts']) await page.waitForSelector(`[data-figure="${id}"]:visible`)
     await page.waitForSelector('text=The whole image')
+    await page.waitForSelector('[data-figure="facts"] tr:has-text("mode"):has-text("proxy")')
     await page.waitForSelector('[data-figure="locations"] tr:has-text("quarantined"):has-text("<b>")')
     await page.screenshot({ path: join(shots, `image-${colorScheme}.png`), fullPage: true })
     const ground = await page.evaluate('getComputedStyle(document.body).backgroundColor')
@@ -208,4 +209,25 @@ t.test('actions are there where they are allowed, and nowhere else', options, as
   await acting.page.waitForSelector('text=1.00 MiB evicted.')
   t.same(asked, ['promote a.raw', 'pin a.raw', 'evict a.raw'])
   t.same([...looking.complaints, ...acting.complaints], [])
+})
+
+t.test('the text of a picture has its size in a narrow window, too', options, async t => {
+  const { source } = fakeSource([imageStatus('a.raw', MiB, 0)])
+  const { page, complaints } = await opened(t, await servePage(t, source), { viewport: { width: 400, height: 900 } })
+  const heights = `[...document.querySelectorAll('#main svg text')].map(each => each.getBoundingClientRect().height)`
+  for (const [key, id, count] of [
+    ['1', 'capacity', 2],
+    ['4', 'curve', 6],
+  ] as const) {
+    await page.keyboard.press(key)
+    await page.waitForSelector(`[data-figure="${id}"]:visible`)
+    // The widths come after the first drawing.
+    const isReadable = async () => {
+      const found: number[] = await page.evaluate(heights)
+      return found.length >= count && found.every(height => height > 9)
+    }
+    await until(isReadable, waitMs, `readable text of ${id}`)
+    t.equal(await page.evaluate('document.documentElement.scrollWidth'), 400, 'nothing beyond the window')
+  }
+  t.same(complaints, [])
 })

@@ -1,6 +1,7 @@
 /** The stream of events: bounds, slow watchers, and the same text for all. */
-import { EventEmitter } from 'node:events'
-import type { ServerResponse } from 'node:http'
+import { EventEmitter, once } from 'node:events'
+import { createServer, type ServerResponse } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
 import t from 'tap'
 import { EventStream, eventOf } from '../../src/web/event-stream.ts'
 import { webWatcherStallMs, webWatchersMax } from '../../src/web/limits.ts'
@@ -10,6 +11,10 @@ class FakeResponse extends EventEmitter {
   readonly written: string[] = []
   isFull = false
   isDestroyed = false
+
+  get destroyed(): boolean {
+    return this.isDestroyed
+  }
 
   writeHead(): this {
     return this
@@ -45,6 +50,22 @@ t.test('one watcher more than may be is refused, and has a place when another le
   t.equal(stream.watchers, 0)
   t.ok(all.slice(1).every(({ response }) => response.isDestroyed))
   t.notOk(join(stream).isIn, 'nothing after the end')
+})
+
+t.test('a page that has left before it is let in takes no place', async t => {
+  const stream = new EventStream()
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => server.close())
+  const page = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  page.write('GET / HTTP/1.1\r\nhost: a\r\n\r\n')
+  const [, response] = (await once(server, 'request')) as [unknown, ServerResponse]
+  page.destroy()
+  await once(response, 'close')
+  stream.join(response, {}, 'greeting')
+  t.equal(stream.watchers, 0)
+  stream.close()
 })
 
 t.test('a watcher that does not drain skips events, and is ended in the end', async t => {

@@ -63,6 +63,7 @@ export function image(name) {
       ['origin', foreign(described.origin)],
       ['version', foreign(described.validator)],
       ['digest', described.digest],
+      ['mode', described.mode],
       ['pinned', described.pinned ? 'yes: it is not evicted' : 'no'],
       ['open', described.open ? 'yes' : 'no'],
       ['hits', `${count(reads.hits)}, ${size(reads.hitBytes)}`],
@@ -224,6 +225,11 @@ function actionsFor(name, place, onDone) {
 
 function resultOf(action, result) {
   if (action === 'promote') return `${size(result.promotedBytes)} promoted, ${size(result.presentBytes)} were there.`
-  if (action === 'evict') return `${size(result.bytes)} evicted.`
+  if (action === 'evict') {
+    if (!result.leftBytes) return `${size(result.bytes)} evicted.`
+    const why =
+      result.leftBy === 'passthrough' ? 'stay: the kernel reads the file by itself' : 'came back: they are in use'
+    return `${size(result.bytes)} evicted, ${size(result.leftBytes)} ${why}.`
+  }
   return action === 'pin' ? 'Pinned.' : 'Not pinned any more.'
 }

@@ -43,7 +43,7 @@ export interface EvictionCounters {
 /** The progress of evicting one image. */
 export interface EvictionProgress {
   readonly name: string
-  readonly phase: 'objects'
+  readonly phase: 'evicting'
   readonly doneBytes: number
   readonly totalBytes: number
 }
@@ -53,8 +53,9 @@ export interface EvictedImage {
   readonly name: string
   readonly objects: number
   readonly bytes: number
-  /** Still held, because it was read or promoted all the time. */
   readonly leftBytes: number
+  /** The reason of what is left: the kernel reads the file by itself, or it was read or promoted all the time. */
+  readonly leftBy: 'passthrough' | 'use' | null
 }
 
 /** Says which images stay. */
@@ -211,7 +212,7 @@ export class Evictor {
     while (this.#passes.current) await this.#passes.current
     throwIfAborted(signal)
     const evicted = this.#evictAll(stored, signal, (doneBytes, totalBytes) =>
-      onProgress({ name, phase: 'objects', doneBytes, totalBytes }),
+      onProgress({ name, phase: 'evicting', doneBytes, totalBytes }),
     )
     // The caller sees its error.
     void this.#passes.run(() => evicted.then(() => {}).catch(() => {}))
@@ -309,7 +310,9 @@ export class Evictor {
       }
     }
     this.#store.measure()
-    return { ...total, leftBytes: stored.heldBytes }
+    const { heldBytes: leftBytes, kernelRefs } = stored
+    const leftBy: EvictedImage['leftBy'] = kernelRefs.exist ? 'passthrough' : 'use'
+    return { ...total, leftBytes, leftBy: leftBytes > 0 ? leftBy : null }
   }
 
   /** The first tick of uses that are too young. */

@@ -6,6 +6,7 @@ import type { ProfileRecord } from '../../index/format/records.ts'
 import type { ImageEntry } from '../../index/index-database.ts'
 import type { Store } from '../../store/store.ts'
 import type { DigestState } from '../integrity/digest-verifier.ts'
+import type { CacheMode } from '../modes/cache-mode.ts'
 import { type ByteRange, profileFileOf } from '../prefetch/profile-file.ts'
 import type { ImageReads } from '../read/read-counters.ts'
 import { describedRangesMax } from './limits.ts'
@@ -24,6 +25,7 @@ export interface ImageDescription {
   readonly residentBytes: number
   readonly complete: boolean
   readonly digest: DigestState
+  readonly mode: CacheMode
   readonly pinned: boolean
   readonly open: boolean
   readonly reads: ImageReads
@@ -47,6 +49,7 @@ export interface DescriptionContext {
   readonly record: ProfileRecord | null
   readonly store: Pick<Store, 'find'>
   readonly digester: { state(image: Image): DigestState }
+  readonly modes: { of(image: Image): CacheMode }
   readonly profiles: { stateOf(image: Image): string }
   readonly reader: { readonly counters: { of(image: Image, stored: ReturnType<Store['find']>): ImageReads } }
   isOpen(image: Image): boolean
@@ -62,6 +65,7 @@ export function describeImage(parts: DescriptionContext): ImageDescription {
     residentBytes: stored?.heldBytes ?? 0,
     complete: stored ? stored.complete : image.sizeBytes === 0,
     digest: parts.digester.state(image),
+    mode: parts.modes.of(image),
     pinned: parts.pinned,
     open: parts.isOpen(image),
     reads: parts.reader.counters.of(image, stored),

@@ -132,9 +132,8 @@ export class EmptyCache {
       const why = `the cache disk is ${store.health.state} (${store.health.reason})`
       throw new CacheError('store-failed', `nothing is evicted: ${why}: try again when "parentfs status" says healthy`)
     }
-    const { objects, bytes, leftBytes } = await evictor.evictImage(name, stored, { signal, onProgress })
-    const by = stored.kernelRefs.exist ? 'passthrough' : 'use'
-    return { images: objects > 0 ? 1 : 0, objects, bytes, held: leftBytes > 0 ? held(by) : [] }
+    const { objects, bytes, leftBy } = await evictor.evictImage(name, stored, { signal, onProgress })
+    return { images: objects > 0 ? 1 : 0, objects, bytes, held: leftBy === null ? [] : held(leftBy) }
   }
 
   #nameOf({ image }: StoredImage): string {

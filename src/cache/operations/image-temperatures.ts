@@ -31,9 +31,10 @@ export async function imageTemperatures(
   } of known) {
     const { objects, objectBytes } = new Geometry(image.sizeBytes, store.blockBytes)
     const counts = await hitSets.temperatures(image, objects)
-    // The last object may be shorter: the coldest has the difference, as zeros and ends of disks are seldom read.
     const bytesByPeriods = counts.map(count => count * objectBytes)
-    bytesByPeriods[0] = Math.max(0, bytesByPeriods[0]! - (objects * objectBytes - image.sizeBytes))
+    // The last object may be shorter: the coldest have the difference, as zeros and ends of disks are seldom read.
+    const coldest = counts.findIndex(count => count > 0)
+    if (coldest >= 0) bytesByPeriods[coldest]! -= objects * objectBytes - image.sizeBytes
     images.push({ name, sizeBytes: image.sizeBytes, bytesByPeriods })
   }
   const statuses = origins.flatMap(({ directory: name, origin: { url } }) => {

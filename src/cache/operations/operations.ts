@@ -190,7 +190,7 @@ export class CacheOperations {
       )
     }
     const stored = store.find(entry.image.id)
-    if (!stored) return { name, objects: 0, bytes: 0, leftBytes: 0 }
+    if (!stored) return { name, objects: 0, bytes: 0, leftBytes: 0, leftBy: null }
     return evictor.evictImage(name, stored, options)
   }
 

@@ -58,5 +58,5 @@ export async function removeCommand(origin: string, path: string | null): Promis
 function summaryOf({ images, bytes, held }: EmptiedCache): string {
   const left = held.reduce((sum, each) => sum + each.bytes, 0)
   const who = held.length > 0 ? `, held by ${namesOfHeld(held)}` : ''
-  return `${size(bytes)} of ${images} images evicted, ${size(left)} left${who}`
+  return `${size(bytes)} of ${images} ${images === 1 ? 'image' : 'images'} evicted, ${size(left)} left${who}`
 }

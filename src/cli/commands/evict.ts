@@ -8,6 +8,9 @@ import { size } from '../output/tables.ts'
 import { say } from '../output/terminal-output.ts'
 import { findImage, noDaemon } from './target.ts'
 
+const stays = 'stays, as the kernel reads the file by itself (passthrough) until it is closed everywhere'
+const cameBack = 'came back, because it is being read or promoted'
+
 /**
  * @param image its name or path
  * @param path of the mount; null: as the image says, or the only one
@@ -22,8 +25,8 @@ export async function evict(image: string, path: string | null): Promise<number>
     const evicted = await requestLong(socket, 'evict', { image: name }, { onProgress })
     if (!evicted) throw await noDaemon(mountpoint)
     view.stop()
-    const { objects, bytes, leftBytes } = evicted
-    const left = leftBytes > 0 ? `; ${size(leftBytes)} came back, because it is being read or promoted` : ''
+    const { objects, bytes, leftBytes, leftBy } = evicted
+    const left = leftBytes > 0 ? `; ${size(leftBytes)} ${leftBy === 'passthrough' ? stays : cameBack}` : ''
     say(`${name}: ${size(bytes)} in ${objects} objects evicted${left}`)
     return leftBytes > 0 ? 1 : 0
   } finally {

@@ -10,6 +10,9 @@ export const withheld = '[withheld]'
 const secretName =
   /(secret|password|passphrase|token|authorization|signature|credential|psk|accesskey|cookie|basic|query)/i
 
+/** The name of each setting below `headers`, whatever the header is called. */
+const header = 'header'
+
 /** A text of any kind: the log, for one. */
 export function redactText(text: string): string {
   return text
@@ -24,18 +27,16 @@ export function redactText(text: string): string {
 
 /** A document of settings: below a secret's name nothing is kept. Commands may have secrets among their words. */
 export function redactSettings(value: unknown, name = ''): unknown {
+  // Any header may be a key of its server; its name says nothing of it.
+  if (name === header && typeof value !== 'object') return withheld
   if (value === null || value === undefined || typeof value === 'boolean' || typeof value === 'number') return value
   if (secretName.test(name) && typeof value !== 'object') return withheld
   if (name === 'command') return withheld
   if (Array.isArray(value)) return value.map(each => (secretName.test(name) ? withheld : redactSettings(each)))
   if (typeof value === 'object') {
     const entries = Object.entries(value)
-    return Object.fromEntries(entries.map(([key, below]) => [key, redactSettings(below, isReference(key) ? '' : key)]))
+    const nameOf = (key: string) => (name === 'headers' ? header : key)
+    return Object.fromEntries(entries.map(([key, below]) => [key, redactSettings(below, nameOf(key))]))
   }
   return redactText(`${value}`)
-}
-
-/** Names of a file or of a variable are no secrets. */
-function isReference(key: string): boolean {
-  return key === 'file' || key === 'env' || key === 'refresh'
 }

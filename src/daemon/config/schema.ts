@@ -270,7 +270,7 @@ const fields = z.strictObject({
     kind: 'text',
     range: `a mapping of at most ${originsMax} names, each to the settings of an \`origin\``,
     live: true,
-    what: 'several origins in place of `origin`, each shown in a directory of its name; a reload adds origins and removes none',
+    what: 'several origins in place of `origin`, each shown in a directory of its name; a reload adds and removes origins',
     unset: 'none',
   }),
   cache: cache.prefault({}),

@@ -38,6 +38,8 @@ export interface CacheMove {
   readonly isNew: boolean
   /** The old directory has been emptied. */
   readonly isClean: boolean
+  /** Directories of earlier moves that are not empty yet; none when absent. */
+  readonly earlier?: readonly string[]
   /** Ids of images that the kernel reads by itself, from files of an old directory. */
   readonly passed: readonly string[]
 }

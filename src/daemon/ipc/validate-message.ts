@@ -26,7 +26,10 @@ const texts = listOf(text)
 const numbers: Check = value => isObject(value) && Object.values(value).every(each => Number.isFinite(each))
 const errorCode: Check = value => typeof value === 'string' && isErrorCode(value)
 
-const cacheMove = fields({ from: text, to: text, isNew: truth, isClean: truth, passed: texts })
+const cacheMove = fields({
+  ...{ from: text, to: text, isNew: truth, isClean: truth, passed: texts },
+  earlier: orAbsent(texts),
+})
 const log = fields({ level: text, pretty: truth, file: orNull(text) })
 const settings = fields({
   ...{ configFile: orNull(text), mountpoint: text, cacheDirectory: orNull(text), source: orNull(text) },

@@ -44,7 +44,7 @@ export class WorkerSettings {
     const kept = Object.fromEntries(left.map(directory => [directory, before[directory]]))
     const origins = left.length === 0 ? {} : { origins: { ...said, ...kept } }
     this.#current = { ...this.#current, document: { ...read, ...origins }, leaving: left }
-    if (move) this.moved(move)
+    if (move) this.#current = withMove(this.#current, move)
   }
 
   /** An origin is leaving: workers that follow go on with that. */
@@ -75,18 +75,28 @@ export class WorkerSettings {
 
   /** The settings of a worker that tries the cache in another directory; nothing changes yet. */
   movingTo(move: Pick<CacheMove, 'from' | 'to' | 'passed'>): Settings {
-    return withMove(this.#current, { ...move, isNew: true, isClean: false })
+    return withMove(this.#current, this.#begun(move, true))
   }
 
   /** A worker has booted there: all that follow do. */
-  moved(move: Omit<CacheMove, 'isNew'>): void {
-    this.#current = withMove(this.#current, { ...move, isNew: false })
+  moved(move: Pick<CacheMove, 'from' | 'to' | 'passed'>): void {
+    this.#current = withMove(this.#current, this.#begun(move, false))
   }
 
   /** The directory that the cache has left is empty. */
   cleaned(from: string): void {
     const { move } = this.#current
-    if (move?.from === from) this.#current = { ...this.#current, move: { ...move, isClean: true } }
+    if (!move) return
+    const earlier = move.earlier?.filter(directory => directory !== from) ?? []
+    const isClean = move.isClean || move.from === from
+    this.#current = { ...this.#current, move: { ...move, isClean, earlier } }
+  }
+
+  /** The directories that moves before it have left stay to be emptied. */
+  #begun({ from, to, passed }: Pick<CacheMove, 'from' | 'to' | 'passed'>, isNew: boolean): CacheMove {
+    const { move } = this.#current
+    const left = move ? [...(move.isClean ? [] : [move.from]), ...(move.earlier ?? [])] : []
+    return { from, to, passed, isNew, isClean: false, earlier: left.filter(each => each !== from && each !== to) }
   }
 }
 

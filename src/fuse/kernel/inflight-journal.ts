@@ -69,7 +69,7 @@ export class InflightJournal {
     }
     if (this.#suspects.has(id)) {
       if (this.#active !== null) {
-        this.#waiting.push(request.slice())
+        this.#waiting.push(Uint8Array.from(request)) // A view would keep its whole batch.
         return 'later'
       }
       this.#active = unique

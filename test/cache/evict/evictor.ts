@@ -253,7 +253,8 @@ t.test('an image whose objects are in use all the time is gone over four times, 
     // Each was used between its choice and the lock.
     evict: async () => ({ objects: rounds++ * 0, bytes: 0 }),
   }
-  const stored = { heldBytes: 7, heldObjects: () => [1], residency: { lastUse: () => 1 } }
+  const kernelRefs = { exist: false }
+  const stored = { heldBytes: 7, heldObjects: () => [1], residency: { lastUse: () => 1 }, kernelRefs }
   const evictor = new Evictor({
     store: store as unknown as Store,
     logger: silentLogger,
@@ -261,8 +262,10 @@ t.test('an image whose objects are in use all the time is gone over four times, 
     unwanted: () => [],
     now: () => 0,
   })
-  const evicted = await evictor.evictImage('a', stored as unknown as StoredImage, { signal, onProgress: () => {} })
-  t.same(evicted, { name: 'a', objects: 0, bytes: 0, leftBytes: 7 })
+  const evict = () => evictor.evictImage('a', stored as unknown as StoredImage, { signal, onProgress: () => {} })
+  t.same(await evict(), { name: 'a', objects: 0, bytes: 0, leftBytes: 7, leftBy: 'use' })
   t.equal(rounds, evictRoundsMax)
+  kernelRefs.exist = true
+  t.match(await evict(), { leftBytes: 7, leftBy: 'passthrough' })
   await evictor.close()
 })

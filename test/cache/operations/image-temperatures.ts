@@ -40,9 +40,11 @@ t.test('uses are entered first; an image is told by bytes of whole objects', asy
   t.same(origins, [{ name: 'here', type: 'bloom', sets: 2 }], 'an origin without hit sets has none')
 })
 
-t.test('a short last object counts for its own bytes, and never less than none', async t => {
+t.test('a short last object counts for its own bytes, so that all together are the image', async t => {
   const { images } = await of(objectBytes + 5, [1, 1])
   t.same(images[0]!.bytesByPeriods, [5, objectBytes])
   const { images: warm } = await of(objectBytes + 5, [0, 2])
-  t.same(warm[0]!.bytesByPeriods, [0, 2 * objectBytes])
+  t.same(warm[0]!.bytesByPeriods, [0, objectBytes + 5])
+  const { images: empty } = await of(0, [0, 0])
+  t.same(empty[0]!.bytesByPeriods, [0, 0])
 })

@@ -29,11 +29,22 @@ t.test('no secret stays in settings, and references to secrets do', async t => {
       bearer: { file: '/etc/parentfs/key' },
       query: { env: 'SAS' },
       accessKeyId: secret,
+      tokens: [secret],
+      token: { file: '/etc/parentfs/token' },
+      headers: {
+        'x-api-key': secret,
+        'x-number': 7_357_913,
+        file: secret,
+        authorization: secret,
+        'x-a': { file: '/etc/parentfs/a' },
+      },
     },
     cache: { capacity: '10GiB', port: 9 },
   }
   const shown = JSON.stringify(redactSettings(document))
   t.notMatch(shown, secret)
+  t.notMatch(shown, '7357913')
   t.match(shown, withheld)
-  for (const kept of ['/srv/parents', '10GiB', '/etc/parentfs/key', '"port":9', 'SAS']) t.ok(shown.includes(kept), kept)
+  const references = ['/etc/parentfs/key', '/etc/parentfs/token', '/etc/parentfs/a', 'SAS']
+  for (const kept of ['/srv/parents', '10GiB', '"port":9', ...references]) t.ok(shown.includes(kept), kept)
 })

@@ -55,7 +55,7 @@ t.test('more than can be noted go on without', async t => {
 t.test('suspects are worked on one at a time, what kills not at all, all others at once', async t => {
   const { fd, notes } = setUp({ suspects: ['2', '4', '6'], poisoned: ['8'] })
   const resumed: string[] = []
-  notes.onResume(request => void resumed.push(request.toString()))
+  notes.onResume(request => void resumed.push(Buffer.from(request).toString()))
   t.equal(notes.begin(2n | resent, Buffer.from('two')), 'go')
   t.equal(notes.begin(4n | resent, Buffer.from('four')), 'later')
   t.equal(notes.begin(6n | resent, Buffer.from('six')), 'later')

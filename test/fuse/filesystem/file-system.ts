@@ -1,10 +1,12 @@
 /** The filesystem without a wire. */
 import t from 'tap'
+import { CacheError } from '../../../src/base/errors.ts'
 import { isDirectory } from '../../../src/fuse/filesystem/attributes.ts'
 import { directoryNodeId, nestedNodeId } from '../../../src/fuse/filesystem/backend.ts'
 import { FileSystem } from '../../../src/fuse/filesystem/file-system.ts'
 import type { DirectoryEntries, DirectoryEntry } from '../../../src/fuse/filesystem/open-directories.ts'
 import { startOfDirectory } from '../../../src/fuse/filesystem/open-directories.ts'
+import type { StoreFile } from '../../../src/native/addon.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
 
 const { signal } = new AbortController()
@@ -175,4 +177,33 @@ t.test('capacity never shows less than nothing free', async t => {
   const backend = new FakeBackend()
   backend.capacity = () => ({ capacityBytes: 10, usedBytes: 12, images: 1 })
   t.same(over(backend).capacity(), { totalBytes: 10, freeBytes: 0, files: 1 })
+})
+
+t.test('an origin that does not answer about a name is not taken for a directory of that name', async t => {
+  const backend = new FakeBackend()
+  backend.add({ name: 'a/b', sizeBytes: 3 })
+  const fileSystem = over(backend)
+  t.ok(isDirectory(await fileSystem.lookup(1n, 'a', { signal })))
+  backend.failWith = { method: 'lookup', error: new CacheError('origin-unreachable', 'away') }
+  await t.rejects(fileSystem.lookup(1n, 'a', { signal }), { code: 'origin-unreachable' })
+})
+
+t.test('an image of an old listing that is not known any more is not told', async t => {
+  const backend = new FakeBackend()
+  const known = backend.add({ name: 'a', sizeBytes: 3 })
+  const fileSystem = over(backend)
+  t.equal(fileSystem.rememberListed(known)?.nodeId, known.nodeId)
+  t.equal(fileSystem.rememberListed({ ...known, nodeId: known.nodeId + 1n }), null)
+})
+
+t.test('an image is known while it is open, though its name was looked up by an earlier process', async t => {
+  const backend = new FakeBackend()
+  backend.file = {} as StoreFile
+  const known = backend.add({ name: 'a', sizeBytes: 3 })
+  const fileSystem = over(backend)
+  t.notOk(fileSystem.knows(known.nodeId))
+  const { handle } = await fileSystem.open(known.nodeId, 0, { signal })
+  t.ok(fileSystem.knows(known.nodeId))
+  fileSystem.release(handle)
+  t.notOk(fileSystem.knows(known.nodeId))
 })

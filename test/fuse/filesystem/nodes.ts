@@ -70,3 +70,14 @@ t.test('an image with the node id of a directory is a bug that shows', async t =
   t.throws(() => nodes.remember({ image, nodeId: reservedNodeIds }))
   t.throws(() => nodes.remember({ image, nodeId: 1n << 63n }))
 })
+
+t.test('a nested directory stays until the kernel has taken back every lookup', async t => {
+  const nodes = new Nodes(new FakeBackend())
+  const place = { directory: null, prefix: 'a/' }
+  const { nodeId } = nodes.rememberNested(place)
+  nodes.rememberNested(place)
+  nodes.forget(nodeId, 1)
+  t.same(nodes.directory(nodeId).place, place, 'no backend knows it any more')
+  nodes.forget(nodeId, 1)
+  t.throws(() => nodes.directory(nodeId), { code: 'stale-node' })
+})

@@ -3,6 +3,7 @@ import t from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
 import { OpenImages } from '../../../src/fuse/filesystem/open-images.ts'
 import type { StoreFile } from '../../../src/native/addon.ts'
+import { deferred } from '../../fixtures/deferred.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
 import { patienceMs, until } from '../../fixtures/until.ts'
 
@@ -94,4 +95,27 @@ t.test('closing ends every open', async t => {
   await until(() => opens() === 0, patienceMs, 'released')
   t.equal(bound.size, 0)
   t.equal([...images.ids()].length, 0)
+})
+
+t.test('a rebinding follows the data file, and binds nothing that was closed meanwhile', async t => {
+  const { backend, known, bound, images } = setUp()
+  await images.open(known)
+  backend.file = null
+  await images.rebind()
+  t.equal(bound.size, 0, 'no file answers hits any more')
+  backend.file = file
+  await images.rebind()
+  t.equal(bound.get(known.nodeId), file)
+  const [asked, answer] = [deferred(), deferred<StoreFile | null>()]
+  backend.fileOf = () => {
+    asked.resolve()
+    return answer.promise
+  }
+  const rebound = images.rebind()
+  await asked.promise
+  images.release(known.nodeId)
+  await until(() => bound.size === 0, patienceMs, 'the release')
+  answer.resolve(file)
+  await rebound
+  t.equal(bound.size, 0)
 })

@@ -190,3 +190,13 @@ t.test('without a move the kernel is not asked', async t => {
   passthrough.open(passthrough.choose(known), false)
   t.equal(state.asked, 0)
 })
+
+t.test('an image that is open by passthrough is known, though nobody looked it up here', async t => {
+  const { known, offer, passthrough, fileSystem } = setUp()
+  offer(true)
+  const files = fileSystem(passthrough)
+  const { handle } = await files.open(passthroughNodeId(known.nodeId), 0, { signal: neverAborted })
+  t.ok(files.knows(known.nodeId))
+  files.release(handle)
+  t.notOk(files.knows(known.nodeId))
+})

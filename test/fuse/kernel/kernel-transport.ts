@@ -1,6 +1,7 @@
 /** From INIT, or from what a predecessor negotiated, to the end. */
 import { constants } from 'node:os'
 import t from 'tap'
+import { forwardedNodeId, passthroughNodeId } from '../../../src/fuse/filesystem/passthrough.ts'
 import { hasResend, type Negotiated } from '../../../src/fuse/kernel/negotiation.ts'
 import { opcodes } from '../../../src/fuse/kernel/opcodes.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
@@ -70,6 +71,34 @@ t.test('stopping answers nothing more, ends the work below, and gives images bac
   await until(() => backend.opens.get(image.id) === 0, patienceMs, 'released')
   session.send({ opcode: opcodes.STATFS })
   t.equal(session.replies.length, 1, 'only the open was answered')
+})
+
+t.test('the end of the session ends the work below', async t => {
+  const { backend, session, transport } = fakeTransport()
+  t.teardown(() => transport.stop())
+  const { nodeId } = backend.add({ name: 'a', sizeBytes: 1000 })
+  backend.holdUntil = { method: 'read', promise: new Promise(() => {}) }
+  session.send({ opcode: opcodes.READ, nodeId, body: readBody(nodeId, 0, 10) })
+  await until(() => backend.signals.length === 1, patienceMs, 'the read has begun')
+  session.end(errno.ENODEV)
+  t.equal(backend.signals[0]?.aborted, true)
+})
+
+t.test('an image is known while the kernel keeps any of its nodes', async t => {
+  const backend = new FakeBackend()
+  const { nodeId } = backend.add({ name: 'a', sizeBytes: 1000 })
+  const kept = new Set<bigint>()
+  const writeAside = async (bytes: Uint8Array) => {
+    // Source: Linux include/uapi/linux/fuse.h, fuse_notify_inval_inode_out: the node follows a head of 16 bytes.
+    if (!kept.has(Buffer.from(bytes).readBigUInt64LE(16))) throw Object.assign(new Error('unknown'), { code: 'ENOENT' })
+  }
+  const { transport } = fakeTransport(backend, { writeAside })
+  t.equal(await transport.knows(nodeId, null), false)
+  for (const node of [nodeId, passthroughNodeId(nodeId), forwardedNodeId(nodeId)]) {
+    kept.add(node)
+    t.equal(await transport.knows(nodeId, null), true, `${node}`)
+    kept.delete(node)
+  }
 })
 
 t.test('the end of the session says why, also before INIT', async t => {

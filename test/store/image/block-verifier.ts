@@ -2,6 +2,8 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { silentLogger } from '../../../src/base/logger.ts'
+import { BlockVerifier, type VerifierContext, type VerifierTarget } from '../../../src/store/image/block-verifier.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { openRooms, forever as signal } from '../../fixtures/rooms.ts'
 import { patienceMs, until } from '../../fixtures/until.ts'
@@ -75,4 +77,71 @@ t.test('a sync that fails costs what was written before it ended, its own batch 
     t.equal(stored.residency.resident(object), 0n)
     t.equal(rooms.index.sums(image.id, object), null)
   }
+})
+
+/** A verifier over memory: what is good and what cannot be read is said by the test. */
+function verifying({ held = 0b1111n, resident = 0n, summed = 0b1111n, good = 0n, unread = 0n, mayRead = true } = {}) {
+  const state = { held, resident, dropped: 0n, unreadable: 0, compared: [] as unknown[] }
+  const geometry = { objectBytes, sizeBytes: objectBytes + 6000, blockBytes, bytesOf: () => ({ offset: 0, length: 1 }) }
+  const target = {
+    ...{ image: { id: 'a', key: 'a' }, geometry, held: () => state.held },
+    file: {
+      verify: async (_object: number, blocks: bigint, _sums: unknown, fromDisk: boolean, proof: unknown) => {
+        state.compared.push([blocks, fromDisk, proof])
+        return { good: good & blocks, unread: unread & blocks }
+      },
+    },
+    residency: {
+      resident: () => state.resident,
+      publish: (_object: number, blocks: bigint) => void (state.resident |= blocks),
+      revoke: (_object: number, blocks: bigint) => void (state.resident &= ~blocks),
+    },
+    drop: async (_object: number, blocks: bigint) => void (state.dropped |= blocks),
+  }
+  const health = {
+    mayRead,
+    mayWrite: true,
+    readFailed: () => void state.unreadable++,
+    watchRead: (work: unknown) => work,
+  }
+  const index = { sums: () => ({ blocks: summed, sums: new Uint32Array(64) }) }
+  const proofOf = async (...range: unknown[]) => range.slice(1)
+  const parts = { index, health, logger: silentLogger, proofOf } as unknown as VerifierContext
+  return { state, verifier: new BlockVerifier(target as unknown as VerifierTarget, parts) }
+}
+
+t.test(
+  'blocks that are held and not published are verified: good ones are published, others dropped and counted',
+  async t => {
+    const { state, verifier } = verifying({ resident: 1n, summed: 0b0111n, good: 0b0010n })
+    await verifier.verify(1, 0b1111n)
+    t.same(
+      state.compared,
+      [[0b0110n, false, [objectBytes, 6000]]],
+      'with the proof of what the image has of the object',
+    )
+    t.same([state.resident, state.dropped, verifier.corruptBlocks], [0b0011n, 0b1100n, 2])
+  },
+)
+
+t.test('a block that cannot be read is no damage, and is dropped only where the disk reads others', async t => {
+  for (const mayRead of [true, false]) {
+    const { state, verifier } = verifying({ good: 0b0111n, unread: 0b1000n, mayRead })
+    await verifier.verify(0, 0b1111n)
+    t.same([state.resident, state.unreadable, verifier.corruptBlocks], [0b0111n, 1, 0])
+    t.equal(state.dropped, mayRead ? 0b1000n : 0n)
+  }
+})
+
+t.test('a scrub reads from the disk, publishes what was not, and takes back what is damaged', async t => {
+  const { state, verifier } = verifying({ resident: 0b0011n, summed: 0b0111n, good: 0b0101n })
+  t.equal(await verifier.scrub(0, 0b1111n, true), 0b1111n)
+  t.same(state.compared, [[0b0111n, true, [0, objectBytes]]])
+  t.same([state.resident, state.dropped, verifier.corruptBlocks], [0b0101n, 0b1010n, 2])
+})
+
+t.test('readers miss published blocks while they are verified again', async t => {
+  const { state, verifier } = verifying({ resident: 0b1111n, good: 0b0001n })
+  await verifier.verifyAgain(0, 0b0011n)
+  t.same([state.resident, state.dropped], [0b1101n, 0b0010n])
 })
