@@ -11,7 +11,7 @@ import { attempt } from './fixtures/run.ts'
 import { patienceMs, until } from './fixtures/until.ts'
 import type { Check, Company, Result } from './runner/check.ts'
 import { type Ended, runChild } from './runner/child.ts'
-import { alone, everything, fileMsMax, mounting, ofNode, onlyFiles, slots, testFiles, weights } from './runner/plan.ts'
+import { everything, fileMsMax, mounting, ofNode, onlyFiles, slots, testFiles, timed, weights } from './runner/plan.ts'
 import { judgeNative, judgeProgram } from './runner/programs.ts'
 import { type Machine, thisMachine, unexplained } from './runner/skips.ts'
 import { runInSlots } from './runner/slots.ts'
@@ -139,21 +139,23 @@ t.test('a check is told with its skips and its cost, and the last line is the su
   t.ok(lines.includes('# failed: b') && lines.includes('# failed: c') && !lines.includes('# failed: a'))
 })
 
-t.test('no more at once than there are slots, no more mounts than they bear, and some are alone', async t => {
+t.test('no more at once than there are slots, no more mounts than they bear, and none beside what is timed', async t => {
   let running: Company[] = []
   const seen = { most: 0, mounts: 0, begun: [] as string[] }
   const check = (name: string, company: Company, weightSeconds: number): Check => {
     return { name, company, weightSeconds, run: async () => wellResult }
   }
   const checks = [
-    check('last', 'alone', 1),
-    check('before', 'alone', 99),
+    check('timed second', 'timed', 1),
+    check('timed first', 'timed', 99),
     ...Array.from({ length: 5 }, (_, k) => check(`mount ${k}`, 'mount', k)),
     ...Array.from({ length: 7 }, (_, k) => check(`unit ${k}`, 'unit', 50 + k)),
   ]
   await runInSlots(checks, { checks: 3, mounts: 2 }, async ({ name, company }) => {
-    if (company === 'alone') t.same(running, [], `${name} is alone`)
+    if (company === 'timed') t.ok(running.length === 0 || String(running) === 'unit', `${name} has one unit beside it`)
+    else t.ok(!running.includes('timed') || company === 'unit', `${name} is no mount beside what is timed`)
     running = [...running, company]
+    if (running.includes('timed')) t.ok(running.length <= 2, name)
     seen.begun.push(name)
     seen.most = Math.max(seen.most, running.length)
     seen.mounts = Math.max(seen.mounts, running.filter(each => each === 'mount').length)
@@ -162,13 +164,15 @@ t.test('no more at once than there are slots, no more mounts than they bear, and
   })
   t.match(seen, { most: 3, mounts: 2 })
   t.same([...seen.begun].sort(), checks.map(({ name }) => name).sort(), 'each once')
-  t.same(seen.begun.slice(0, 3), ['mount 4', 'mount 3', 'unit 6'], 'the longest first')
-  t.same(seen.begun.slice(-2), ['before', 'last'])
+  t.same(seen.begun.slice(0, 2), ['timed first', 'unit 0'], 'beside what is timed, the shortest')
+  const rest = seen.begun.slice(seen.begun.indexOf('mount 4'))
+  t.same(rest.slice(0, 3), ['mount 4', 'mount 3', 'unit 6'], 'then the longest first')
+  t.ok(seen.begun.indexOf('timed second') < seen.begun.indexOf('mount 4'))
 })
 
 t.test('the plan names files that there are, and has every check once', async t => {
   const files = testFiles()
-  for (const name of [...alone, ...mounting, ...Object.keys(weights)]) t.ok(files.includes(name), name)
+  for (const name of [...timed, ...mounting, ...Object.keys(weights)]) t.ok(files.includes(name), name)
   const names = everything({}).map(({ name }) => name)
   t.equal(new Set(names).size, names.length)
   for (const name of files) t.ok(names.includes(name), name)

@@ -23,10 +23,10 @@ export interface Result {
 }
 
 /**
- * Neighbours that a check tolerates. `unit`: any. `mount`: one other mount, and units. `alone`: none, because it
- * measures time, or the bytes of a disk or a link.
+ * Neighbours that a check tolerates. `unit`: any. `mount`: one other mount, and units. `timed`: one short unit, because
+ * it measures time, or the bytes of a disk or a link.
  */
-export type Company = 'unit' | 'mount' | 'alone'
+export type Company = 'unit' | 'mount' | 'timed'
 
 export interface Check {
   /** As it is printed, and unlike every other. */

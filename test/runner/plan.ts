@@ -1,7 +1,8 @@
 /**
  * All checks of `make test`: their names, the neighbours that each tolerates, and about how long it takes.
  *
- * Files that measure time, or the bytes of a disk or a link, are alone: a neighbour would make them fail now and then.
+ * Files that measure time, or the bytes of a disk or a link, have no mount beside them: it would make them fail now and
+ * then.
  */
 import { readdirSync } from 'node:fs'
 import { join, relative } from 'node:path'
@@ -24,8 +25,8 @@ const portable = ['changed', 'lifecycle', 'qemu', 'reads', 'tools', 'writes']
 /** And as far as it does not count what is fetched: mounts read ahead unless they are told not to. */
 const readingAhead = ['changed', 'lifecycle', 'operations', 'semantics', 'tools', 'verify']
 
-/** Files that are run alone. */
-export const alone: ReadonlySet<string> = new Set([
+/** Files that no mount runs beside. */
+export const timed: ReadonlySet<string> = new Set([
   'mount/boot',
   'mount/interrupts',
   'mount/read-ahead',
@@ -198,6 +199,6 @@ function checkOf(name: string, env: NodeJS.ProcessEnv, prefix = ''): Check {
 }
 
 function companyOf(name: string): Company {
-  if (alone.has(name)) return 'alone'
+  if (timed.has(name)) return 'timed'
   return name.startsWith('mount/') || mounting.has(name) ? 'mount' : 'unit'
 }

@@ -1,6 +1,6 @@
 /**
- * Checks side by side, the longest first, each with the neighbours that it tolerates; those that run alone come last,
- * one by one.
+ * Checks side by side, each with the neighbours that it tolerates: those that measure time one by one, beside the
+ * shortest others; then the rest, the longest first.
  */
 import type { Check } from './check.ts'
 
@@ -14,7 +14,24 @@ export interface Slots {
 /** Run all of them; rejects with the first that rejects, once those that run have ended. */
 export async function runInSlots(checks: readonly Check[], slots: Slots, run: (check: Check) => Promise<void>) {
   const longestFirst = checks.toSorted((a, b) => b.weightSeconds - a.weightSeconds)
-  const waiting = longestFirst.filter(({ company }) => company !== 'alone')
+  const waiting = longestFirst.filter(({ company }) => company !== 'timed')
+  let timedOver = false
+  const runTimed = async () => {
+    try {
+      for (const check of longestFirst) if (check.company === 'timed') await run(check)
+    } finally {
+      timedOver = true
+    }
+  }
+  const runShortUnits = async () => {
+    while (!timedOver) {
+      const index = waiting.findLastIndex(({ company }) => company === 'unit')
+      if (index < 0) return
+      await run(waiting.splice(index, 1)[0]!)
+    }
+  }
+  await allEnded([runTimed(), runShortUnits()])
+
   let mounts = 0
   // Mounts wait more than they work, and so take longest altogether: as many as may be run at any time.
   const nextIndex = () => {
@@ -31,7 +48,9 @@ export async function runInSlots(checks: readonly Check[], slots: Slots, run: (c
       })
     }
   }
-  const outcomes = await Promise.allSettled(Array.from({ length: slots.checks }, work))
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
-  for (const check of longestFirst) if (check.company === 'alone') await run(check)
+  await allEnded(Array.from({ length: slots.checks }, work))
+}
+
+async function allEnded(work: readonly Promise<void>[]) {
+  for (const outcome of await Promise.allSettled(work)) if (outcome.status === 'rejected') throw outcome.reason
 }
