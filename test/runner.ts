@@ -139,7 +139,7 @@ t.test('a check is told with its skips and its cost, and the last line is the su
   t.ok(lines.includes('# failed: b') && lines.includes('# failed: c') && !lines.includes('# failed: a'))
 })
 
-t.test('no more at once than there are slots, no more mounts than they bear, and none beside what is timed', async t => {
+t.test('as many checks and mounts at once as there are slots, and no mount beside what is timed', async t => {
   let running: Company[] = []
   const seen = { most: 0, mounts: 0, begun: [] as string[] }
   const check = (name: string, company: Company, weightSeconds: number): Check => {
