@@ -1,20 +1,25 @@
 /**
- * `node build/bench/origins.js [--rounds 5] [--mib 64] [--only swift,nbd]`: a mount beside the origin's own tool, for each kind of origin
- * with a real server on this machine. Cold reads of 4 KiB, one at a time, each in another block: curl over one connection, or fio's nbd
- * engine. Then all of the image: curl into nothing, or nbdcopy. Sides alternate; a mount is new and empty each time. Needs root.
+ * `node build/bench/origins.js [--rounds 5] [--mib 64] [--only swift,nbd]`: a mount beside the origin's own tool, for
+ * each kind of origin with a real server on this machine. Cold reads of 4 KiB, one at a time, each in another block:
+ * curl over one connection, or fio's nbd engine. Then all of the image: curl into nothing, or nbdcopy. Sides alternate;
+ * a mount is new and empty each time. Of the server: seconds until it has the image, and its memory then. Needs root.
  */
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import { authorizationFor, signingTimeOf } from '../src/origin/s3/signature-v4.ts'
+import { CephTestCluster } from '../test/fixtures/ceph/cluster.ts'
+import { noRadosgw, startRadosgw } from '../test/fixtures/ceph/radosgw.ts'
 import { noGlance, startGlance } from '../test/fixtures/glance-server.ts'
 import { spawnHttpOrigin } from '../test/fixtures/http-origin.ts'
 import { noNbdkit, startNbdkit } from '../test/fixtures/nbd-server.ts'
+import { childrenOf } from '../test/fixtures/process-usage.ts'
 import { noRegistry, RegistryServer } from '../test/fixtures/registry-server.ts'
-import { S3Client } from '../test/fixtures/s3-client.ts'
+import { type S3Account, S3Client } from '../test/fixtures/s3-client.ts'
 import { SwiftObjects, swiftAccess } from '../test/fixtures/swift-objects.ts'
 import { noSwift, startSwift } from '../test/fixtures/swift-server.ts'
 import { randomReads, read } from './compare/reading.ts'
@@ -53,14 +58,16 @@ const kinds: Readonly<Record<string, { readonly missing: string | false; readonl
   http: { missing: false, start: startHttp },
   nbd: { missing: noNbdkit, start: startNbd },
   swift: { missing: noSwift, start: startSwiftContainer },
-  s3: { missing: noSwift, start: startS3Bucket },
+  s3: { missing: noSwift, start: startSwiftBucket },
+  radosgw: { missing: noRadosgw, start: startCephBucket },
   glance: { missing: noGlance, start: startImageService },
   oci: { missing: noRegistry, start: startRegistry },
 }
 
 const { processors, processor, kernel, load } = await describeMachine('')
 console.log(`${processors} x ${processor}, Linux ${kernel}, load ${load.toFixed(1)}`)
-console.log('| origin | 4 KiB, p50 ms | tool | ratio | whole, MiB/s | tool | ratio |\n|---|---|---|---|---|---|---|')
+console.log('| origin | 4 KiB, p50 ms | tool | ratio | whole, MiB/s | tool | ratio | server, s | MiB |')
+console.log('|---|---|---|---|---|---|---|---|---|')
 const chosen = values.only === '' ? Object.keys(kinds) : values.only.split(',')
 for (const kind of chosen) await measure(kind)
 
@@ -75,7 +82,9 @@ async function measure(kind: string): Promise<void> {
     const files = join(home, 'files')
     await mkdir(files)
     await writeFile(join(files, 'a.raw'), image)
+    const startMs = performance.now()
     const subject = await start(t, image, files)
+    const server = `${((performance.now() - startMs) / 1000).toFixed(1)} | ${(memoryBelow(process.pid) / MiB).toFixed(0)}`
     const [coldMs, toolMs, whole, toolWhole]: number[][] = [[], [], [], []]
     for (let round = 0; round < Number(values.rounds); round++) {
       const list = randomReads(image.length, round + 1, 0, reads)
@@ -86,10 +95,20 @@ async function measure(kind: string): Promise<void> {
     }
     const cold = `${spread(coldMs!)} | ${spread(toolMs!)} | ${(median(coldMs!) / median(toolMs!)).toFixed(2)}`
     const all = `${spread(whole!)} | ${spread(toolWhole!)} | ${(median(whole!) / median(toolWhole!)).toFixed(2)}`
-    console.log(`| ${kind} | ${cold} | ${all} |`)
+    console.log(`| ${kind} | ${cold} | ${all} | ${server} |`)
   } finally {
     await t.end()
   }
+}
+
+/** Bytes of all processes below one, shared pages in equal parts. */
+function memoryBelow(pid: number): number {
+  return childrenOf(pid)
+    .map(child => {
+      const rollup = readFileSync(`/proc/${child}/smaps_rollup`, 'utf8')
+      return Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1]) * 1024 + memoryBelow(child)
+    })
+    .reduce((sum, bytes) => sum + bytes, 0)
 }
 
 /** Reads of a new mount: these, or all of the image. Each byte is compared. */
@@ -173,8 +192,16 @@ async function startSwiftContainer(t: Teardown, image: Buffer): Promise<Subject>
   return { settings, name: 'a.raw', ...byCurl(`${access.storageUrl}/images/a.raw`, head) }
 }
 
-async function startS3Bucket(t: Teardown, image: Buffer): Promise<Subject> {
-  const { s3 } = await startSwift(t)
+async function startSwiftBucket(t: Teardown, image: Buffer): Promise<Subject> {
+  return startBucket((await startSwift(t)).s3, image)
+}
+
+async function startCephBucket(t: Teardown, image: Buffer): Promise<Subject> {
+  const cluster = await CephTestCluster.start(t)
+  return startBucket(await startRadosgw({ teardown: end => t.teardown(end), passing: () => true }, cluster), image)
+}
+
+async function startBucket(s3: S3Account, image: Buffer): Promise<Subject> {
   const client = new S3Client(s3, 'images')
   await client.create()
   await client.ask({ method: 'PUT', key: 'a.raw', body: image })

@@ -16,7 +16,7 @@ function installIn(top: string): string {
   const files: Record<string, string> = {
     'package.json': manifest('p'),
     'dist/daemon/server-main.js':
-      "import { b } from 'b'\nimport '../near.js'\nimport('c')\nprocess.stdout.write(`${b} ${globalThis.near}`)\n",
+      "import { b } from 'b'\nimport '../near.js'\nimport('c')\nprocess.stdout.write([b, globalThis.near].join(' '))\n",
     'dist/near.js': 'import "./chunks/far.js"\nglobalThis.near = "near"\n',
     'dist/chunks/far.js': 'import("../web/plan-main.js")\nimport "f/part.js"\n',
     'dist/chunks/command.js': 'import "cli-only"\n',
@@ -29,7 +29,7 @@ function installIn(top: string): string {
     'native-bindings/build/parentfs-rbd.node': 'not loaded',
     'native-bindings/build/addon.o': '',
     'node_modules/b/package.json': manifest('b', { d: '1', e: '1' }),
-    'node_modules/b/index.js': "import { d } from 'd'\nimport { e } from 'e'\nexport const b = `b${d}${e}`\n",
+    'node_modules/b/index.js': "import { d } from 'd'\nimport { e } from 'e'\nexport const b = 'b' + d + e\n",
     'node_modules/b/index.d.ts': '',
     'node_modules/b/test/test.js': '',
     'node_modules/b/node_modules/d/package.json': manifest('d', { b: '1' }),
