@@ -97,7 +97,7 @@ export class SealFinder {
     const text = await this.#smallFile(image, rootHashSuffix, rootHashFileBytesMax, read)
     const isSigned = options.certificates.length > 0
     if (isSigned) await this.#mustBeSigned(image, text, options.certificates, read)
-    if (text === null) return { rootHash: await this.#hashOfTop(tree, read), trust: 'pinned' }
+    if (text === null) return { rootHash: await this.#hashOfTop(image, tree, read), trust: 'pinned' }
     const rootHash = text.toString('latin1').trim().toLowerCase()
     if (!/^([0-9a-f]{2})+$/.test(rootHash)) throw this.#unproven(image, `${image.key}${rootHashSuffix} is no root hash`)
     return { rootHash, trust: isSigned ? 'signed' : 'pinned' }
@@ -121,12 +121,12 @@ export class SealFinder {
     throw new CacheError('image-corrupt', `${what}: nothing of ${image.key} is served`)
   }
 
-  /** The root hash that the tree itself says. */
-  async #hashOfTop({ parameters, file, offset }: FoundTree, read: ReadOptions): Promise<string> {
+  /** The root hash that the tree itself says; without a level that of the only data block, the first one that came. */
+  async #hashOfTop(image: Image, { parameters, file, offset }: FoundTree, read: ReadOptions): Promise<string> {
     const top = treeLayoutOf(parameters, offset).levels.at(-1)
     const block = Buffer.alloc(top ? parameters.hashBlockBytes : parameters.dataBlockBytes)
-    // Without a level the only data block is hashed, which such a file cannot vouch for: it is the first that came.
     if (top) await this.#parts.origin.read(file, offset + top.offset, block, read)
+    else await this.#parts.origin.read(image, 0, block, read)
     return (await this.#parts.hash(parameters, block)).toString('hex')
   }
 
