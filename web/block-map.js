@@ -5,7 +5,7 @@
 import { get } from './api.js'
 import { figure } from './chart.js'
 import { h, put, table } from './dom.js'
-import { share, size } from './format.js'
+import { counted, share, size } from './format.js'
 
 const [hot, fetching, heldMask] = [16, 32, 15]
 const columns = 128
@@ -188,6 +188,6 @@ function tableOf(map) {
     at += map.runs[k + 1]
   }
   const left = map.runs.length / 2 - rows.length
-  if (left > 0) rows.push([{ n: '' }, { n: '' }, `and ${left} more runs: go closer`])
+  if (left > 0) rows.push([{ n: '' }, { n: '' }, `and ${counted(left, 'more run')}: go closer`])
   return table('Blocks', [{ n: 'from' }, { n: 'length' }, 'state'], rows)
 }

@@ -65,9 +65,9 @@ export function watchWidth(element, onWidth) {
 
 /**
  * Lines over time.
- * @param options `{ title, series: [{ name, label, of(sample) }], format, isLog }`
+ * @param options `{ title, series: [{ name, label, of(sample) }], format, isLog, isBytes }`
  */
-export function timeChart({ id, title, series, format, isLog = false }) {
+export function timeChart({ id, title, series, format, isLog = false, isBytes = false }) {
   const svg = s('svg', { role: 'img', 'aria-label': `${title}, over time`, viewBox: `0 0 600 ${height}` })
   const hint = h('div', { class: 'hint', hidden: true })
   const plot = h('div', { class: 'plot' }, svg, hint)
@@ -86,7 +86,7 @@ export function timeChart({ id, title, series, format, isLog = false }) {
   const keys = series.map(({ name, label }) => [name, label])
   const shown = figure(title, keys, plot, makeTable, { id })
   const draw = () => {
-    view = scaleOf(samples, series, width, isLog)
+    view = scaleOf(samples, series, width, { isLog, isBytes })
     svg.setAttribute('viewBox', `0 0 ${width} ${height}`)
     put(
       svg,
@@ -127,7 +127,7 @@ export function timeChart({ id, title, series, format, isLog = false }) {
   }
 }
 
-function scaleOf(samples, series, width, isLog) {
+function scaleOf(samples, series, width, { isLog, isBytes }) {
   const values = samples.flatMap(sample => series.map(({ of }) => of(sample)).filter(value => value !== null))
   const [fromMs, toMs] = [samples[0]?.atMs ?? 0, samples.at(-1)?.atMs ?? 1]
   const perMs = (width - left - right) / Math.max(1, toMs - fromMs)
@@ -140,18 +140,19 @@ function scaleOf(samples, series, width, isLog) {
     const y = value => top + usable * (1 - (Math.log10(Math.max(value, 10 ** low)) - low) / (high - low))
     return { x, y, fromMs, toMs, perMs, ticks: Array.from({ length: high - low + 1 }, (_, k) => 10 ** (low + k)) }
   }
-  const max = niceMax(values.reduce((most, value) => Math.max(most, value), 0))
+  const most = values.reduce((max, value) => Math.max(max, value), 0)
+  const max = isBytes ? bytesMax(most) : countMax(most)
   const y = value => top + usable * (1 - value / max)
   return { x, y, fromMs, toMs, perMs, ticks: [0, max / 2, max] }
 }
 
-/** The next of 1, 2, 5 times a power of two and of ten: sizes and counts look round enough. */
-function niceMax(value) {
-  if (value <= 0) return 1
-  const base = value >= 4096 ? 1024 ** Math.floor(Math.log(value) / Math.log(1024)) : 1
-  const power = 10 ** Math.floor(Math.log10(value / base))
-  const step = [1, 2, 4, 5, 8, 10].find(each => each * power * base >= value)
-  return step * power * base
+/** The next power of two, from 1 KiB: it and its half are round sizes, with labels of their own. */
+const bytesMax = value => 2 ** Math.max(10, Math.ceil(Math.log2(Math.max(1, value))))
+
+/** The next of 1, 2, 4, 5, 8 times a power of ten, from 1. */
+function countMax(value) {
+  const power = 10 ** Math.floor(Math.log10(Math.max(1, value)))
+  return [1, 2, 4, 5, 8, 10].find(each => each * power >= value) * power
 }
 
 function axesOf({ x, y, fromMs, toMs, ticks }, samples, format, width) {
@@ -166,7 +167,7 @@ function axesOf({ x, y, fromMs, toMs, ticks }, samples, format, width) {
   return [...lines, ...times]
 }
 
-/** Gaps where there is no value, or where no sample was taken for a while. */
+/** Gaps where there is no value, or where no sample was taken for a while; a value alone is a dot. */
 function lineOf({ name, of }, samples, { x, y }) {
   let [path, wasHere, beforeMs] = ['', false, 0]
   for (const sample of samples) {
@@ -177,7 +178,7 @@ function lineOf({ name, of }, samples, { x, y }) {
     }
     const isApart = sample.atMs - beforeMs > 15_000
     path += `${wasHere && !isApart ? 'L' : 'M'}${x(sample.atMs).toFixed(1)} ${y(value).toFixed(1)}`
-    if (!wasHere || isApart) path += 'h.1'
+    if (!wasHere || isApart) path += 'm-1 0h2m-1 0'
     wasHere = true
     beforeMs = sample.atMs
   }

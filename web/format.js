@@ -20,6 +20,9 @@ export function count(value) {
   return value >= 100 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(1)
 }
 
+/** `1 image`, `2 images`: the word is without its s. */
+export const counted = (value, word) => `${count(value)} ${word}${value === 1 ? '' : 's'}`
+
 export const each = value => `${count(value)}/s`
 
 /** Seconds as latency. */

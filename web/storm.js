@@ -2,7 +2,7 @@
  * Storm: many guests ask at once. It is one while many requests of the kernel wait, or while promotions are dropped
  * because more comes than the disk takes.
  */
-import { count, time } from './format.js'
+import { count, counted, time } from './format.js'
 
 const requestsMin = 128
 
@@ -22,9 +22,9 @@ export function stormOf({ gauges, origin }, samples) {
   ]
   const sentence =
     origin.waiting > 0
-      ? `${count(origin.waiting)} readers wait for an origin that is ${origin.state}.`
+      ? `${counted(origin.waiting, 'reader')} waiting for an origin that is ${origin.state}.`
       : isStorm
-        ? `${count(gauges.requests)} requests wait. Hits go on; misses share the link to the origin.`
+        ? `${counted(gauges.requests, 'request')} waiting. Hits go on; misses share the link to the origin.`
         : 'No storm: requests are answered as they come.'
   return { isStorm, sentence, facts }
 }

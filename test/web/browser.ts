@@ -218,6 +218,7 @@ t.test('the text of a picture has its size in a narrow window, too', options, as
   for (const [key, id, count] of [
     ['1', 'capacity', 2],
     ['4', 'curve', 6],
+    ['5', 'fleet', 2],
   ] as const) {
     await page.keyboard.press(key)
     await page.waitForSelector(`[data-figure="${id}"]:visible`)
@@ -230,4 +231,75 @@ t.test('the text of a picture has its size in a narrow window, too', options, as
     t.equal(await page.evaluate('document.documentElement.scrollWidth'), 400, 'nothing beyond the window')
   }
   t.same(complaints, [])
+})
+
+t.test('ticks of a picture have labels of their own, one is not many, and a value alone is seen', options, async t => {
+  const counts = new Array<number>(27).fill(0)
+  let looks = 0
+  // One read of 700 bytes, by the third look.
+  const source = fakeSource([imageStatus('a.raw', MiB, 0)], () => {
+    const n = ++looks < 3 ? 0 : 1
+    counts[5] = n
+    const latency = { counts: [...counts], sumSeconds: n }
+    return liveStatus({
+      reads: { hits: n, misses: 0, hitBytes: 700 * n, missBytes: 0 },
+      latencies: { memory: latency, disk: latency, store: latency, origin: latency },
+      health: { state: 'healthy', reason: '', sinceSeconds: 60, busyTimes: 1 },
+      passthrough: { off: '', opens: 0, openNow: 0, images: 1, heldBytes: 0, refused: 0, repairedBlocks: 0 },
+    })
+  }).source
+  const { page, complaints } = await opened(t, await servePage(t, source))
+  await until(
+    async () => (await page.locator('[data-figure="hit-latency"] path.c-hit').count()) === 1,
+    waitMs,
+    'a line',
+  )
+  const dots = async () => (await page.getAttribute('[data-figure="hit-latency"] path.c-hit', 'd')) ?? ''
+  await until(async () => (await dots()) !== '', waitMs, 'the read')
+  const box = await page.locator('[data-figure="hit-latency"] path.c-hit').boundingBox()
+  t.ok((box?.width ?? 0) >= 3, `a dot of ${box?.width} pixels`)
+  for (const key of ['1', '2']) {
+    await page.keyboard.press(key)
+    await page.waitForSelector(`[data-figure="${key === '1' ? 'used' : 'lag'}"] svg text`)
+    const ticks: string[][] = await page.evaluate(
+      `[...document.querySelectorAll('#main svg')].map(svg => [...svg.querySelectorAll('text[text-anchor=end]:not(:last-of-type)')].map(text => text.textContent))`,
+    )
+    t.ok(ticks.some(labels => labels.length > 2))
+    for (const labels of ticks) t.equal(new Set(labels).size, labels.length, labels.join(', '))
+  }
+  const text = (await page.textContent('#main')) ?? ''
+  t.match(text, 'Too slow for readers 1 time.')
+  t.match(text, '1 image')
+  t.notMatch(text, /\b1 (image|time|request|reader)s/)
+  t.same(complaints, [])
+})
+
+t.test('a fleet of a hundred hosts has labels apart from each other, and says what it leaves out', options, async t => {
+  const { source } = fakeSource([])
+  const member = { state: 'up', health: 'well', reason: '', latencyMs: 1, requests: 1, bytes: MiB, refusals: 0 }
+  const members = Array.from({ length: 100 }, (_, k) => {
+    return { ...member, failures: 0, id: `${k}`, url: `https://host-${k}.rack.example:7447/`, isOwn: k === 0 }
+  })
+  const group = { group: 'row-4', offload: 0.5, members }
+  const served = await servePage(t, { ...source, reports: { ...source.reports, fleet: () => group } } as typeof source)
+  for (const width of [1280, 400]) {
+    const { page, complaints } = await opened(t, served, { viewport: { width, height: 900 } })
+    await page.keyboard.press('5')
+    await page.waitForSelector('text=100 hosts')
+    await page.waitForSelector('text=60 of them are drawn')
+    const overlaps = `(() => {
+      const boxes = [...document.querySelectorAll('[data-figure=fleet] svg text')].map(each => each.getBoundingClientRect())
+      const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom
+      const inside = ({ left, right }) => left >= 0 && right <= innerWidth
+      return { labels: boxes.length, out: boxes.filter(box => !inside(box)).length,
+        pairs: boxes.flatMap((a, k) => boxes.slice(k + 1).filter(b => meet(a, b))).length }
+    })()`
+    const isDrawn = async () => (await page.evaluate<{ pairs: number; out: number }>(overlaps)).out === 0
+    await until(isDrawn, waitMs, 'labels inside of the window')
+    const { labels, pairs } = await page.evaluate<{ labels: number; pairs: number }>(overlaps)
+    t.ok(labels > 5, `${labels} labels`)
+    t.equal(pairs, 0, 'labels that overlap')
+    t.equal(await page.locator('[data-figure="fleet"] svg circle title').count(), 60, 'each host tells its name')
+    t.same(complaints, [])
+  }
 })

@@ -1,7 +1,7 @@
 /** Miss-ratio curve: misses at other capacities, as `parentfs plan` estimates them, where the mount samples. */
 import { figure, watchWidth } from '../chart.js'
 import { h, put, s, table } from '../dom.js'
-import { count, share, size } from '../format.js'
+import { count, counted, share, size } from '../format.js'
 import { watchReport } from '../report.js'
 
 const refreshMs = 60_000
@@ -27,7 +27,7 @@ export function curve(state) {
     shown.element.hidden = rows.length === 0
     if (next === null) put(words, 'This mount estimates no miss-ratio curve.')
     else if (rows.length === 0) put(words, 'Nothing was read yet: a curve needs the reads of some hours.')
-    else put(words, `From ${count(next.reads)} reads, of which a sample was looked at; eviction ${next.policy}.`)
+    else put(words, `From ${counted(next.reads, 'read')}, of which a sample was looked at; eviction ${next.policy}.`)
     draw()
   }
   function draw() {

@@ -1,21 +1,26 @@
 /** Fleet: the hosts that fetch from each other, around this one, where the mount has a group. */
-import { figure } from '../chart.js'
+import { figure, watchWidth } from '../chart.js'
 import { foreign, h, plain, put, s, table } from '../dom.js'
-import { count, share, size, time } from '../format.js'
+import { count, counted, share, size, time } from '../format.js'
 import { watchReport } from '../report.js'
 
 const refreshMs = 5000
 const shownMax = 60
+const high = 460
+/** Room of a label, in pixels of its letters of 11 pixels. */
+const [charWide, lineHigh] = [7.2, 16]
 
 export function fleet() {
-  const svg = s('svg', { role: 'img', 'aria-label': 'Graph of the fleet', viewBox: '0 0 1100 460' })
+  const svg = s('svg', { role: 'img', 'aria-label': 'Graph of the fleet', viewBox: `0 0 1100 ${high}` })
+  const plot = h('div', { class: 'plot' }, svg)
   const words = h('p', {}, 'Asking…')
-  let members = []
+  let [members, wide] = [[], 1100]
   const keys = [
+    ['hit', 'this host'],
     ['third', 'answers'],
     ['miss', 'does not'],
   ]
-  const shown = figure('Fleet', keys, svg, () => tableOf(members), { id: 'fleet', wide: true })
+  const shown = figure('Fleet', keys, plot, () => tableOf(members), { id: 'fleet', wide: true })
   shown.element.hidden = true
   const stop = watchReport('fleet', refreshMs, show, message => put(words, message))
   function show(group) {
@@ -26,7 +31,9 @@ export function fleet() {
       group.offload === null || group.offload === undefined
         ? ''
         : `, ${share(group.offload, 1)} of bytes come from other hosts`
-    put(words, 'Group ', foreign(String(group.group)), `: ${members.length} hosts${offload}.`)
+    const others = members.filter(({ isOwn }) => !isOwn).length
+    const left = others > shownMax ? ` ${shownMax} of them are drawn, the table has all.` : ''
+    put(words, 'Group ', foreign(String(group.group)), `: ${counted(members.length, 'host')}${offload}.${left}`)
     draw()
   }
   function draw() {
@@ -34,40 +41,58 @@ export function fleet() {
     const others = members.filter(({ isOwn }) => !isOwn).slice(0, shownMax)
     const own = members.find(({ isOwn }) => isOwn)
     const most = others.reduce((max, each) => Math.max(max, bytesOf(each)), 1)
+    const [x0, y0] = [wide / 2, 220]
+    const hosts = others.map((each, k) => {
+      const angle = (2 * Math.PI * k) / others.length - Math.PI / 2
+      const x = x0 + Math.max(100, x0 - 130) * Math.cos(angle)
+      return { each, x, y: y0 + 175 * Math.sin(angle), name: plain(nameOf(each)) }
+    })
+    const label = labeller(wide)
+    const ownLabel = label(own ? plain(nameOf(own)) : 'this host', x0, y0 + 32, 'strong')
+    svg.setAttribute('viewBox', `0 0 ${wide} ${high}`)
     put(
       svg,
-      others.flatMap((each, k) => {
-        const angle = (2 * Math.PI * k) / others.length - Math.PI / 2
-        const [x, y] = [550 + 420 * Math.cos(angle), 220 + 175 * Math.sin(angle)]
-        return [
-          s('line', {
-            class: 'link-line',
-            x1: 550,
-            y1: 220,
-            x2: x,
-            y2: y,
-            'stroke-width': 1 + 6 * (bytesOf(each) / most),
-          }),
-          s('circle', { class: isWell(each) ? 'f-third' : 'f-miss', cx: x, cy: y, r: 10 }),
-          s('text', { x, y: y + 24, 'text-anchor': 'middle' }, plain(nameOf(each)).slice(0, 40)),
-        ]
-      }),
-      s('circle', { class: 'f-hit', cx: 550, cy: 220, r: 15 }),
-      s(
-        'text',
-        { class: 'strong', x: 550, y: 252, 'text-anchor': 'middle' },
-        own ? plain(nameOf(own)).slice(0, 40) : 'this host',
+      hosts.map(({ each, x, y }) =>
+        s('line', {
+          ...{ class: 'link-line', x1: x0, y1: y0, x2: x, y2: y },
+          'stroke-width': 1 + 6 * (bytesOf(each) / most),
+        }),
       ),
+      hosts.map(({ each, x, y, name }) =>
+        s('circle', { class: isWell(each) ? 'f-third' : 'f-miss', cx: x, cy: y, r: 10 }, s('title', {}, name)),
+      ),
+      s('circle', { class: 'f-hit', cx: x0, cy: y0, r: 15 }),
+      ownLabel,
+      hosts.map(({ x, y, name }) => label(name, x, y + 24, 'label')),
     )
   }
+  const unwatch = watchWidth(plot, next => {
+    wide = next
+    draw()
+  })
   return {
     title: 'Fleet',
     element: h('div', {}, words, shown.element),
     update: () => shown.update(),
     close() {
       stop()
+      unwatch()
       shown.close()
     },
+  }
+}
+
+/** Labels within the width; one that would lie on another is left out: the circle tells the name, the table has it. */
+function labeller(wide) {
+  const taken = []
+  return (name, x, y, kind) => {
+    const text = name.slice(0, 40)
+    const half = (text.length * charWide) / 2
+    const at = Math.max(half, Math.min(x, wide - half))
+    if (taken.some(other => Math.abs(other.y - y) < lineHigh && Math.abs(other.at - at) < other.half + half))
+      return null
+    taken.push({ at, y, half })
+    return s('text', { class: kind, x: at, y, 'text-anchor': 'middle' }, text)
   }
 }
 

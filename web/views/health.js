@@ -1,7 +1,7 @@
 /** Health: the cache disk, each origin, storms, takeovers, and the work in the background. */
 import { timeChart } from '../chart.js'
 import { foreign, h, put, table } from '../dom.js'
-import { age, count, size, time } from '../format.js'
+import { age, count, counted, size, time } from '../format.js'
 import { stormOf } from '../storm.js'
 
 const series = (name, label, column) => ({ name, label, of: sample => sample[column] })
@@ -54,7 +54,7 @@ export function health(state) {
           {},
           health.reason === '' ? null : foreign(health.reason),
           ` Since ${age(health.sinceSeconds)}. `,
-          `Too slow for readers ${count(health.busyTimes)} times.`,
+          `Too slow for readers ${counted(health.busyTimes, 'time')}.`,
         ),
       )
       const { isStorm, sentence, facts } = stormOf(status, samples)
@@ -96,7 +96,7 @@ export function health(state) {
             fact('damaged blocks found', count(scrub.corruptBlocks)),
             fact(
               'read by the kernel itself',
-              passthrough.off === '' ? `${count(passthrough.images)} images` : `none: ${passthrough.off}`,
+              passthrough.off === '' ? counted(passthrough.images, 'image') : `none: ${passthrough.off}`,
             ),
             fact('superseded versions', count(retirement.superseded)),
           ],

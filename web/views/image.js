@@ -3,7 +3,7 @@ import { act, get } from '../api.js'
 import { blockMap } from '../block-map.js'
 import { barFigure, figure } from '../chart.js'
 import { foreign, h, put, s, table } from '../dom.js'
-import { count, rate, share, size, time } from '../format.js'
+import { count, counted, rate, share, size, time } from '../format.js'
 import { watchReport } from '../report.js'
 import { allowsActions } from '../session.js'
 
@@ -16,7 +16,7 @@ export function image(name) {
   const [facts, problem, locations] = [
     h('figure', { class: 'wide', 'data-figure': 'facts' }),
     h('p', { role: 'alert' }),
-    h('div', {}),
+    h('div', { class: 'wide' }),
   ]
   const buttons = h('div', { class: 'bar' })
   let [described, timer, isClosed] = [null, 0, false]
@@ -149,7 +149,9 @@ function profileFigure() {
       const { profile, sizeBytes } = next
       put(
         words,
-        profile.openers > 0 ? `${size(profile.bytes)}, learned from ${profile.openers} cold opens.` : profile.state,
+        profile.openers > 0
+          ? `${size(profile.bytes)}, learned from ${counted(profile.openers, 'cold open')}.`
+          : profile.state,
       )
       if (!shown.isPicture()) return shown.update()
       const x = bytes => (1000 * bytes) / Math.max(1, sizeBytes)

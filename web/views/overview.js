@@ -9,7 +9,7 @@ export function overview(state) {
   const tiles = h('dl', { class: 'tiles' })
   const charts = [
     timeChart({
-      ...{ id: 'throughput', title: 'Throughput', format: rate },
+      ...{ id: 'throughput', title: 'Throughput', format: rate, isBytes: true },
       series: [series('hit', 'hits', 'hitBytes'), series('miss', 'misses', 'missBytes')],
     }),
     timeChart({
@@ -25,7 +25,7 @@ export function overview(state) {
       series: [series('miss', 'p50', 'missP50'), series('second', 'p99', 'missP99')],
     }),
     timeChart({
-      ...{ id: 'promotion', title: 'Promotion and eviction', format: rate },
+      ...{ id: 'promotion', title: 'Promotion and eviction', format: rate, isBytes: true },
       series: [
         series('third', 'promoted', 'promotedBytes'),
         series('miss', 'evicted', 'evictedBytes'),
@@ -33,7 +33,7 @@ export function overview(state) {
       ],
     }),
     timeChart({
-      ...{ id: 'used', title: 'Used capacity', format: size },
+      ...{ id: 'used', title: 'Used capacity', format: size, isBytes: true },
       series: [series('hit', 'used', 'usedBytes'), series('second', 'waiting for promotion', 'queuedBytes')],
     }),
   ]
