@@ -1,6 +1,7 @@
 /**
  * Settings of proofs by hash trees, of an origin and of its single images.
  */
+import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { z } from 'zod'
 import { CacheError, messageOf } from '../../base/errors.ts'
@@ -18,7 +19,7 @@ const fields = {
     error: ({ input }) => `verity ${shown(input)} is unknown: there is ${verityChoices.join(', ')}`,
   }),
   rootHash: z
-    .string({ error: 'a root hash is a text' })
+    .string({ error: 'a root hash is a text: put it in quotes' })
     .regex(/^([0-9a-fA-F]{64}|[0-9a-fA-F]{128})$/, { error: 'a root hash has 64 or 128 hex digits' })
     .transform(text => text.toLowerCase())
     .optional(),
@@ -83,7 +84,25 @@ function certificatesAt(paths: string | readonly string[] | undefined): string[]
     } catch (cause) {
       throw new CacheError('invalid-argument', `certificates: ${file} cannot be read: ${messageOf(cause)}`, { cause })
     }
-    if (/-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(text)) return text
-    throw new CacheError('invalid-argument', `certificates: ${file} has no certificate in PEM`)
+    const parts = text
+      .split(/^(?=-----BEGIN (?:TRUSTED )?CERTIFICATE-----)/m)
+      .filter(part => certificateBegin.test(part))
+    if (parts.length === 0) {
+      throw new CacheError('invalid-argument', `certificates: ${file} has no certificate in PEM`)
+    }
+    for (const [k, part] of parts.entries()) mustBeCertificate(part, `${file}: certificate ${k + 1}`)
+    return text
   })
+}
+
+const certificateBegin = /^-----BEGIN (TRUSTED )?CERTIFICATE-----/
+
+/** @throws CacheError invalid-argument */
+function mustBeCertificate(text: string, what: string): void {
+  try {
+    new X509Certificate(text)
+  } catch (cause) {
+    const message = `certificates: ${what} cannot be read: ${messageOf(cause)}`
+    throw new CacheError('invalid-argument', message, { cause })
+  }
 }

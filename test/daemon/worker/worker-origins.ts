@@ -1,6 +1,7 @@
 /** The origins of a mount, as far as they differ by what the addon can do here. */
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { rootCertificates } from 'node:tls'
 import { pathToFileURL } from 'node:url'
 import t, { type Test } from 'tap'
 import { originSchema } from '../../../src/daemon/config/origin-settings.ts'
@@ -57,7 +58,7 @@ function setUp(t: Test, isAwaited: boolean) {
     t.teardown(() => origins.close())
     return origins
   }
-  const mend = () => writeFileSync(certificates, '-----BEGIN CERTIFICATE-----\n')
+  const mend = () => writeFileSync(certificates, rootCertificates[0]!)
   return { open, places, logger, mend, certificates, tick: () => tick?.(), isTicking: () => tick !== null }
 }
 
