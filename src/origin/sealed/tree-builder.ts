@@ -5,6 +5,8 @@
  * meanwhile.
  */
 import type { FileHandle } from 'node:fs/promises'
+import type { CancelSignal } from '../../base/cancel-signal.ts'
+import { throwIfAborted } from '../../base/errors.ts'
 import { MiB } from '../../base/limits.ts'
 import type { TreeProofs } from '../../native/tree-proof.ts'
 import { formatSuperblock, type TreeParameters } from './superblock.ts'
@@ -44,16 +46,16 @@ export class TreeBuilder {
   /**
    * Write the tree of `image` into `tree`.
    * @returns the root hash in hex
-   * @throws SystemError; Error when the image becomes shorter meanwhile
+   * @throws CacheError aborted; SystemError; Error when the image becomes shorter meanwhile
    */
-  async build(image: FileHandle, tree: FileHandle): Promise<string> {
+  async build(image: FileHandle, tree: FileHandle, options: { readonly signal: CancelSignal }): Promise<string> {
     const { parameters, uuid, onProgress } = this.#options
     const { dataBlockBytes, hashBlockBytes, dataBlocks } = parameters
     const superblock = formatSuperblock(parameters, uuid)
     await tree.write(superblock, 0, superblock.length, 0)
     let below: Below = { file: image, offset: 0, blocks: dataBlocks, blockBytes: dataBlockBytes }
     for (const [level, { blocks, offset }] of this.#layout.levels.entries()) {
-      await this.#buildLevel(below, tree, offset, level === 0 ? onProgress : () => {})
+      await this.#buildLevel(below, tree, offset, level === 0 ? onProgress : () => {}, options)
       below = { file: tree, offset, blocks, blockBytes: hashBlockBytes }
     }
     await tree.truncate(this.#layout.bytes)
@@ -65,6 +67,7 @@ export class TreeBuilder {
     tree: FileHandle,
     offset: number,
     onProgress: (bytes: number) => void,
+    { signal }: { readonly signal: CancelSignal },
   ): Promise<void> {
     const { digestBytes, digestsPerBlock } = this.#layout
     const { hashBlockBytes } = this.#options.parameters
@@ -73,6 +76,7 @@ export class TreeBuilder {
     let reading = readBlocks(below, 0, pieceBlocks)
     for (let first = 0; first < below.blocks; first += pieceBlocks) {
       const bytes = await reading
+      throwIfAborted(signal)
       const next = first + pieceBlocks
       if (next < below.blocks) reading = readBlocks(below, next, pieceBlocks)
       reading.catch(() => {}) // Its await sees the error, unless hashing fails first.

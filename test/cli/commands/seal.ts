@@ -1,13 +1,15 @@
 /**
  * `parentfs seal` beside veritysetup: the same trees, byte by byte, and each verifies the other's.
  */
-import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { parentfs } from '../../fixtures/daemon.ts'
+import { command, parentfs, patienceMs } from '../../fixtures/daemon.ts'
 import { sampleBytes } from '../../fixtures/images.ts'
 import { noVeritysetup, type SealOptions, seal } from '../../fixtures/sealed-images.ts'
+import { until } from '../../fixtures/until.ts'
 
 const uuid = '01234567-89ab-cdef-0123-456789abcdef'
 
@@ -57,11 +59,21 @@ t.test('salt and UUID are random; the tree lies beside the image', { skip: noVer
 })
 
 t.test('what cannot be sealed is refused, and leaves nothing', async t => {
-  const directory = t.testdir({ odd: 'x'.repeat(4097), empty: '' })
+  const files = { odd: 'x'.repeat(4097), small: 'x'.repeat(4608), whole: 'x'.repeat(4096), empty: '' }
+  const directory = t.testdir({ ...files, link: t.fixture('symlink', 'whole') })
+  execFileSync('mkfifo', [join(directory, 'pipe')])
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
-    [[join(directory, 'odd')], /no whole blocks of 4096: give --data-block-size 512/],
-    [[join(directory, 'empty')], /no whole blocks/],
+    [[join(directory, 'odd')], /no whole blocks of 4096: make the image longer/],
+    [[join(directory, 'small')], /no whole blocks of 4096: give --data-block-size 512/],
+    [[join(directory, 'empty')], /is empty/],
     [[join(directory, 'none')], /cannot be sealed: no such file/],
+    [[directory], /is no file/],
+    [[join(directory, 'pipe')], /is no file/],
+    [['/dev/zero'], /is no file/],
+    [[join(directory, 'whole'), '--out', join(directory, 'whole')], /--out is the image/],
+    [[join(directory, 'whole'), '--out', join(directory, 'link')], /--out is the image/],
+    [[join(directory, 'whole'), '--out', directory], /illegal operation on a directory/],
+    [[join(directory, 'whole'), '--out', join(directory, 'none', 'tree')], /no such file or directory/],
     [[join(directory, 'odd'), '--salt', 'abc'], /a salt is 1 to 256 bytes in hex, or -/],
     [[join(directory, 'odd'), '--salt', 'ab'.repeat(257)], /a salt is 1 to 256 bytes/],
     [[join(directory, 'odd'), '--data-block-size', '1000'], /a power of two/],
@@ -69,9 +81,25 @@ t.test('what cannot be sealed is refused, and leaves nothing', async t => {
   ]
   for (const [at, [words, message]] of cases.entries()) {
     const { code, stderr } = await parentfs('seal', ...words)
-    t.equal(code, at < 3 ? 1 : 2)
+    t.equal(code, at < 11 ? 1 : 2, `${words}`)
     t.match(stderr, message)
   }
-  t.notOk(existsSync(join(directory, 'odd.verity')))
-  t.same(readdirSync(directory).sort(), ['empty', 'odd'])
+  t.same(readdirSync(directory).sort(), ['empty', 'link', 'odd', 'pipe', 'small', 'whole'])
+  t.equal(readFileSync(join(directory, 'whole'), 'latin1'), files.whole)
 })
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  t.test(`${signal} ends it, and leaves nothing`, async t => {
+    const directory = t.testdir()
+    const image = join(directory, 'a.raw')
+    writeFileSync(image, '')
+    // Holes are hashed as well: seconds of work.
+    truncateSync(image, 8 * 2 ** 30)
+    const sealing = spawn(command[0], [...command.slice(1), 'seal', image], { stdio: 'ignore' })
+    const ended = once(sealing, 'exit')
+    await until(() => readdirSync(directory).length === 2, patienceMs, 'the unfinished tree')
+    sealing.kill(signal)
+    t.same(await ended, [130, null])
+    t.same(readdirSync(directory), ['a.raw'])
+  })
+}

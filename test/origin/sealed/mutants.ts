@@ -68,7 +68,7 @@ async function sealed(parameters: Omit<TreeParameters, 'dataBlocks'>, sizeBytes:
   const [image, tree] = [await open(path, 'r'), await open(out, 'w+')]
   const whole = { ...parameters, dataBlocks: sizeBytes / parameters.dataBlockBytes }
   const options = { parameters: whole, uuid: '00'.repeat(16), threads: 1, proofs: addon, onProgress: () => {} }
-  const rootHash = await new TreeBuilder(options).build(image, tree)
+  const rootHash = await new TreeBuilder(options).build(image, tree, { signal })
   await Promise.all([image.close(), tree.close()])
   const made = { image: bytes, tree: readFileSync(out), rootHash }
   rmSync(directory, { recursive: true })
