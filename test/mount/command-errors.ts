@@ -165,7 +165,7 @@ function rowsOf(live: Place, dead: Place, { file, broken }: ReturnType<typeof ma
       /missing: no such file or directory: give a file/,
     ],
     [['seal', top], 1, /cannot be sealed: /],
-    [['seal', file], 1, /give --data-block-size 512, or make the image longer/],
+    [['seal', file], 1, /3 bytes, which are no whole blocks of 4096: make the image longer/],
     [['explain', 'a.raw', '0', '2MiB', '-m', m], 1, /give a length from 1 to 1048576/],
     [['locations', 'a.raw', '-m', d], 1, noAnswer],
     [['verify', file], 1, /is not in a parentfs mount: "parentfs status" lists the mounts/],
