@@ -8,11 +8,10 @@ import type { Logger } from '../base/logger.ts'
 import type { Deadlines } from '../fuse/filesystem/transport.ts'
 import { Dispatcher } from '../fuse/kernel/dispatcher.ts'
 import type { RequestHandler, RequestHandlers } from '../fuse/kernel/handler.ts'
-import { reportDelayMs } from '../fuse/kernel/limits.ts'
 import { hasResend, initReply, type Negotiated, negotiate } from '../fuse/kernel/negotiation.ts'
 import { notifyResend } from '../fuse/kernel/notifications.ts'
 import { opcodes } from '../fuse/kernel/opcodes.ts'
-import { type ReadReportListener, reportsOf } from '../fuse/kernel/read-reports.ts'
+import { type ReadReportListener, ReadReports } from '../fuse/kernel/read-reports.ts'
 import { readInit } from '../fuse/kernel/requests.ts'
 import { wasKilled } from '../fuse/kernel/sigkill-pending.ts'
 import type { Session, SessionCounters, SessionOptions } from '../native/addon.ts'
@@ -50,10 +49,16 @@ export class ObjectTransport {
       nowMs: () => performance.now(),
       ...options.deadlines,
     })
+    const reports = new ReadReports({
+      take: () => this.session.takeReports(),
+      afterRequests: work => this.#dispatcher.afterRequests(work),
+      listener: options.reports,
+      logger: options.logger,
+    })
     this.session = options.startSession({
       byObject: true,
       onRequests: batch => this.#dispatcher.accept(batch),
-      onReports: batch => this.#acceptReports(batch),
+      onReports: batch => reports.accept(batch),
       onEnd: () => {
         this.#dispatcher.stop()
         options.onEnd()
@@ -91,14 +96,5 @@ export class ObjectTransport {
         throw error
       }
     }
-  }
-
-  /** As KernelTransport does. */
-  #acceptReports(batch: Uint8Array | null): void {
-    if (batch === null) {
-      setTimeout(() => this.#acceptReports(this.session.takeReports()), reportDelayMs).unref()
-      return
-    }
-    for (const report of reportsOf(batch)) this.#dispatcher.afterRequests(() => report(this.#options.reports))
   }
 }

@@ -23,11 +23,10 @@ import { Dispatcher, type DispatcherGauges } from './dispatcher.ts'
 import type { RequestHandler } from './handler.ts'
 import { handlersOf } from './handlers.ts'
 import { InflightJournal, type InflightJournalOptions } from './inflight-journal.ts'
-import { reportDelayMs, reportsTogetherMax } from './limits.ts'
 import { hasResend, initReply, type Negotiated, negotiate, passthroughFlag } from './negotiation.ts'
 import { invalidateAttributes, invalidateName, notifyResend } from './notifications.ts'
 import { opcodes } from './opcodes.ts'
-import { type ReadReport, reportsOf } from './read-reports.ts'
+import { ReadReports } from './read-reports.ts'
 import { readInit } from './requests.ts'
 import { wasKilled } from './sigkill-pending.ts'
 
@@ -136,9 +135,15 @@ export class KernelTransport implements Transport {
       deadlineMs,
       readDeadlineMs: options.readDeadlineMs === undefined ? deadlineMs : options.readDeadlineMs,
     })
+    const reports = new ReadReports({
+      take: () => this.#session.takeReports(),
+      afterRequests: work => this.#dispatcher.afterRequests(work),
+      listener: this.#fileSystem,
+      logger: options.logger,
+    })
     this.#session = options.startSession({
       onRequests: batch => this.#dispatcher.accept(batch),
-      onReports: batch => this.#acceptReports(batch),
+      onReports: batch => reports.accept(batch),
       onEnd: errno => {
         this.#dispatcher.stop()
         ready.reject(new Error('the session ended before INIT'))
@@ -209,32 +214,6 @@ export class KernelTransport implements Transport {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop()
-  }
-
-  /** A batch as Session hands it over. Only a bug makes one that is malformed, and no READ waits for it. */
-  #acceptReports(batch: Uint8Array | null): void {
-    if (batch === null) {
-      setTimeout(() => this.#acceptReports(this.#session.takeReports()), reportDelayMs).unref()
-      return
-    }
-    const tell = (reports: readonly ReadReport[]) =>
-      this.#dispatcher.afterRequests(() => {
-        for (const report of reports) report(this.#fileSystem)
-      })
-    let together: ReadReport[] = []
-    try {
-      for (const report of reportsOf(batch)) {
-        if (together.push(report) < reportsTogetherMax) continue
-        tell(together)
-        together = []
-      }
-    } catch (error) {
-      this.#options.logger.error(
-        { err: error, bytes: batch.length },
-        'a batch of read reports is malformed: the rest of it is dropped',
-      )
-    }
-    if (together.length > 0) tell(together)
   }
 
   async #stop(): Promise<void> {

@@ -4,7 +4,9 @@
  * This file alone reads their format, and native-bindings/session/read-reports.h alone writes it. A report is a record
  * of 32 bytes, little-endian: kind u32 | length u32 | handle u64 | offset u64 | microseconds u64.
  */
+import type { Logger } from '../../base/logger.ts'
 import { FsError } from '../filesystem/fs-error.ts'
+import { reportDelayMs, reportsTogetherMax } from './limits.ts'
 import { RequestReader } from './request-reader.ts'
 
 /** Takes what reports say; a handle may have been closed since. */
@@ -47,5 +49,54 @@ export function* reportsOf(batch: Uint8Array): Generator<ReadReport> {
     } else if (kind === kinds.originReadDone) {
       yield listener => listener.originReadDone(handle, length, ms)
     } else throw new FsError('malformed', `a report of the kind ${kind}`)
+  }
+}
+
+export interface ReadReportsContext {
+  /** The reports since the last ones: see Session.takeReports. */
+  take(): Uint8Array
+  /** Does work behind the requests that have come, or not at all once the session is over. */
+  afterRequests(work: () => void): void
+  /** Hears each report in its order. */
+  readonly listener: ReadReportListener
+  readonly logger: Logger
+}
+
+/** Passes reports of a session on, a few in a turn. */
+export class ReadReports {
+  readonly #parts: ReadReportsContext
+
+  constructor(parts: ReadReportsContext) {
+    this.#parts = parts
+  }
+
+  /**
+   * A batch as Session hands it over; null: there are some that may wait. Only a bug makes one that is malformed, and
+   * no READ waits for it.
+   */
+  accept(batch: Uint8Array | null): void {
+    const { take, logger } = this.#parts
+    if (batch === null) {
+      setTimeout(() => this.accept(take()), reportDelayMs).unref()
+      return
+    }
+    let together: ReadReport[] = []
+    try {
+      for (const report of reportsOf(batch)) {
+        if (together.push(report) < reportsTogetherMax) continue
+        this.#tell(together)
+        together = []
+      }
+    } catch (err) {
+      logger.error({ err, bytes: batch.length }, 'a batch of read reports is malformed: the rest of it is dropped')
+    }
+    if (together.length > 0) this.#tell(together)
+  }
+
+  #tell(reports: readonly ReadReport[]): void {
+    const { afterRequests, listener } = this.#parts
+    afterRequests(() => {
+      for (const report of reports) report(listener)
+    })
   }
 }

@@ -106,6 +106,16 @@ t.test('reports are passed on for images that there are, and never answered', as
   t.equal(backend.told.length, after, 'nothing is passed on once it is stopped')
 })
 
+t.test('reports that may wait are taken together, a moment later', async t => {
+  const { backend, session } = fakeTransport()
+  const { nodeId } = backend.add({ name: 'a', sizeBytes: 1000 })
+  session.waitingReports = touched(nodeId, 0, 10)
+  session.report(null)
+  session.waitingReports = bytesFrom(session.waitingReports, touched(nodeId, 100, 10))
+  t.equal(backend.told.length, 0)
+  await until(() => backend.told.length === 2, patienceMs, 'both')
+})
+
 t.test('many reports of one batch are all passed on, in their order', async t => {
   const { backend, session } = fakeTransport()
   const { nodeId } = backend.add({ name: 'a', sizeBytes: 1000 })
