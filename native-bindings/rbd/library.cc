@@ -3,6 +3,9 @@
 
 #include <dlfcn.h>
 
+#include <cstring>
+#include <locale>
+
 #include "mutex.h"
 
 namespace parentfs::rbd {
@@ -18,6 +21,28 @@ constexpr int open_flags = RTLD_NOW | RTLD_LOCAL;
 #else
 constexpr int open_flags = RTLD_NOW | RTLD_LOCAL | RTLD_DEEPBIND;
 #endif
+
+/**
+ * The facets of std::locale that Ceph's libraries look up by themselves. An executable may have a copy of a facet's number, made by
+ * a copy relocation, as Node.js 22 and 24 have of the first; libstdc++ then numbers the copy. Ceph, bound by DEEPBIND to the number
+ * inside libstdc++, which nobody has set, would throw std::bad_cast at its first regular expression: rados_create2 would end the
+ * process.
+ */
+constexpr const char* facets_of_ceph[] = {"_ZNSt5ctypeIcE2idE", "_ZNSt7codecvtIDic11__mbstate_tE2idE"};
+
+void set_facet_numbers() {
+  static_assert(sizeof(std::locale::id) == sizeof(std::size_t), "a number and nothing else");
+  void* const library = ::dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_NOLOAD);
+  if (library == nullptr) return;
+  // Facets are numbered when the first locale is made.
+  std::locale::classic();
+  for (const char* name : facets_of_ceph) {
+    const void* const numbered = ::dlsym(RTLD_DEFAULT, name);
+    void* const inner = ::dlsym(library, name);
+    if (numbered != nullptr && inner != nullptr) std::memmove(inner, numbered, sizeof(std::size_t));
+  }
+  ::dlclose(library);
+}
 
 /** Looks functions up until one is missing. */
 class Finder {
@@ -128,6 +153,7 @@ Opened open_library() {
   static bool is_open = false;
   const Lock lock(mutex);
   if (!is_open) {
+    set_facet_numbers();
     std::string complaint = find_rados(library);
     if (complaint.empty()) complaint = find_rbd(library);
     if (!complaint.empty()) return {.library = nullptr, .complaint = complaint};
