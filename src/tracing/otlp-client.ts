@@ -12,6 +12,7 @@ import { LightAbortSignal } from '../async/light-abort-signal.ts'
 import { CacheError, messageOf } from '../base/errors.ts'
 import { authoritiesOf } from '../origin/http/connections/tls-trust.ts'
 import { loadUndici } from '../origin/http/http-client.ts'
+import { hostOf } from '../origin/http/protocol/http-url.ts'
 import type { Credentials } from '../origin/http/request-credentials.ts'
 import { collectorAnswerBytesMax } from './limits.ts'
 import { type PartialSuccess, partialSuccessIn } from './otlp-json.ts'
@@ -48,7 +49,7 @@ export class OtlpClient {
   constructor(place: CollectorPlace) {
     this.#place = place
     const { ca, url, requestMsMax } = place
-    const host = url.hostname.replace(/^\[|\]$/g, '')
+    const host = hostOf(url)
     const { Pool } = loadUndici()
     this.#pool = new Pool(url.origin, {
       connections: 1,

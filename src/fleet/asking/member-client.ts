@@ -8,6 +8,7 @@ import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { messageOf } from '../../base/errors.ts'
 import { loadUndici } from '../../origin/http/http-client.ts'
+import { hostOf } from '../../origin/http/protocol/http-url.ts'
 import { InterimResponses } from '../../origin/http/protocol/interim-responses.ts'
 import {
   entityTag,
@@ -145,8 +146,7 @@ export class MemberClient implements MemberChannel {
     if (this.#pool) return this.#pool
     const { url, trust } = this.#options
     const { Pool } = loadUndici()
-    const { hostname } = new URL(url)
-    const host = hostname.replace(/^\[|\]$/g, '')
+    const host = hostOf(new URL(url))
     this.#pool = new Pool(url, {
       connections: memberRequestsMax,
       pipelining: 1,

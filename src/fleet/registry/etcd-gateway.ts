@@ -12,6 +12,7 @@ import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import { loadUndici } from '../../origin/http/http-client.ts'
+import { hostOf } from '../../origin/http/protocol/http-url.ts'
 import { registryAnswerBytesMax, registryRequestMsMax } from './limits.ts'
 
 export interface EtcdPlace {
@@ -165,7 +166,7 @@ export class EtcdGateway {
     const { ca, certificate, key } = this.#place
     const read = (path: string | null) => (path === null ? undefined : readFile(path, 'utf8'))
     const [authorities, own, ownKey] = await Promise.all([read(ca), read(certificate), read(key)])
-    const { hostname } = new URL(this.#server)
+    const host = hostOf(new URL(this.#server))
     const { Pool } = loadUndici()
     if (this.#pool) return this.#pool
     if (this.#stop.aborted) throw this.#stop.reason
@@ -175,7 +176,7 @@ export class EtcdGateway {
       bodyTimeout: 0,
       connect: {
         timeout: this.#requestMsMax,
-        ...(isIP(hostname) ? {} : { servername: hostname }),
+        ...(isIP(host) ? {} : { servername: host }),
         ...(authorities === undefined ? {} : { ca: authorities }),
         ...(own === undefined ? {} : { cert: own }),
         ...(ownKey === undefined ? {} : { key: ownKey }),

@@ -1,6 +1,9 @@
 /** Logins and certificates at Debian's etcd that end while they are in use: nobody is lost, and nothing is restarted. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -137,4 +140,23 @@ t.test('of calls that one server fails at once, none passes over the next server
   await Promise.all([t.rejects(ask(), { code: 'origin-failed' }), t.rejects(ask(), { code: 'origin-failed' })])
   t.equal(gateway.generation, 1)
   t.same(await ask(), { header: {} })
+})
+
+t.test('a server at an IPv6 address is known by its certificate', { skip: noCertificates }, async t => {
+  const directory = mkdtempSync(join(tmpdir(), 'parentfs-etcd-ipv6-'))
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }))
+  const { certificate: ca, key } = makeCertificate(directory, 'IP:::1')
+  const server = createServer({ cert: readFileSync(ca), key: readFileSync(key) }, (_, response) => {
+    response.end('{"header":{}}')
+  })
+  server.listen(0, '::1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const servers = [`https://[::1]:${(server.address() as AddressInfo).port}`]
+  const gateway = new EtcdGateway({ servers, ca, certificate: null, key: null, user: null, password: null })
+  t.teardown(() => gateway.close())
+  t.same(await gateway.call('/v3/kv/range', {}), { header: {} })
 })
