@@ -26,7 +26,7 @@ import { EtcdRegistry } from '../../fleet/registry/etcd-registry.ts'
 import { registryRequestMsMax } from '../../fleet/registry/limits.ts'
 import { RadosRegistry } from '../../fleet/registry/rados-registry.ts'
 import type { MemberRegistry } from '../../fleet/registry/registry.ts'
-import { idOfUrl, StaticRegistry } from '../../fleet/registry/static-registry.ts'
+import { idOfUrl, type SharedFacts, StaticRegistry } from '../../fleet/registry/static-registry.ts'
 import type { PromotionProgress } from '../../fleet/server/promotion-requests.ts'
 import type { PromotionPart } from '../../fleet/wire/promotion.ts'
 import { unitBlocks } from '../../fleet/wire/wire.ts'
@@ -206,25 +206,27 @@ export function placeOf({ fleet }: Pick<Configuration, 'fleet'>): string | null 
 }
 
 /** Ourselves as the group is told; null where nothing is served, or nothing is brought for others. */
-export function ownMemberOf({ fleet, cache }: Configuration): Member | null {
+function ownMemberOf(configuration: Configuration): Member | null {
+  const { fleet, cache } = configuration
+  const { etcd, rados } = fleet.registry
   const url = placeOf({ fleet })
   if (url === null || fleet.share === 0) return null
-  return {
-    id: idOfUrl(url),
-    url,
-    rack: fleet.rack ?? '',
-    weight: boundedWeight(cache.capacity / TiB),
-    blockBytes: cache.blockSize,
-    state: 'up',
-    since: Date.now(),
-  }
+  const facts = sharedFactsOf(configuration)
+  // Where the registry tells no weights, the others know none of ours.
+  const weight = etcd !== null || rados.pool !== null ? boundedWeight(cache.capacity / TiB) : facts.weight
+  return { id: idOfUrl(url), url, ...facts, weight, state: 'up', since: Date.now() }
+}
+
+/** The facts of every member of a registry that tells places alone. */
+function sharedFactsOf({ fleet, cache }: Configuration): SharedFacts {
+  return { rack: fleet.rack ?? '', weight: 1, blockBytes: cache.blockSize }
 }
 
 /** @throws CacheError invalid-argument */
 function registryOf(configuration: Configuration, logger: Logger): MemberRegistry {
-  const { fleet, cache } = configuration
+  const { fleet } = configuration
   const { etcd, rados, dns, members, prefix, user, password, ca, certificate, key } = fleet.registry
-  const facts = { rack: fleet.rack ?? '', weight: 1, blockBytes: cache.blockSize }
+  const facts = sharedFactsOf(configuration)
   if (etcd !== null) {
     const secret = password === undefined ? null : new Secret(password, { logger })
     const login = { user, password: secret && (() => secret.renew()) }
