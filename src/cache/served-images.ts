@@ -58,6 +58,7 @@ export interface ServedGroup {
   readonly memberReads: Pick<ReadsUnderWay, 'touches'>
   /** Does this host know that a member has ranks? */
   hasRanks(memberId: string): boolean
+  isOwn(memberId: string): boolean
 }
 
 export class ServedImages {
@@ -181,6 +182,11 @@ export class ServedImages {
   /** Does a read that goes on here wait for a member to bring any of this range? */
   waitsForMember(image: Image, offset: number, length: number): boolean {
     return this.group?.memberReads.touches(image.id, offset, length) === true
+  }
+
+  /** Is that the member that this host is? */
+  isOwn(memberId: string): boolean {
+    return this.group?.isOwn(memberId) === true
   }
 
   /**

@@ -166,6 +166,11 @@ export class FleetGroup {
     return member?.state === 'up' && member.isListed
   }
 
+  /** Is that the id of this host? */
+  isOwn(memberId: string): boolean {
+    return memberId === this.view.own?.id
+  }
+
   /** Calls `then` now and at each change of {@link hasOthers}, as far as the registry tells of it. */
   followSharing(then: (isShared: boolean) => void): void {
     this.#onSharing = then

@@ -86,6 +86,7 @@ export class MemberAnswer {
       const units = status === 404 ? this.#unitsIn(headers) : null
       return units ? { kind: 'absent', units } : { kind: 'absent' }
     }
+    if (status === 421) return this.brokenBy('is this host itself, by another name than fleet.url')
     const wrong = (why: string): AskOutcome => ({ kind: 'wrong', why: `${this.#options.url}: ${why}` })
     if (status !== 206) return wrong(`answered with status ${status}`)
     if (headerOf(headers, 'etag') !== entityTag(image.id)) return wrong('sent another version')

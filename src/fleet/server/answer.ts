@@ -17,6 +17,7 @@ const texts: Readonly<Record<number, string>> = {
   412: 'another version\n',
   413: 'too long\n',
   416: 'no such range, or several\n',
+  421: 'this host asks itself\n',
   502: 'the origin has failed\n',
   503: 'busy: ask another host, or later\n',
 }

@@ -14,6 +14,7 @@ import {
   hopsMax,
   keyHeader,
   type MemberHealth,
+  memberHeader,
   openerOfHops,
   parseImageKey,
   profileBodyBytesMax,
@@ -236,6 +237,8 @@ export class FleetService {
       return text === null ? refuse(response, 404) : sendText(response, text)
     }
     if (target.kind === 'version') return await this.#answerVersion(request, response, signal)
+    // A host that is listed by two names would wait for a read of its own.
+    if (this.#parts.source.isOwn(`${request.headers[memberHeader]}`)) return refuse(response, 421)
     const image = await this.#imageOf(target, request, signal)
     if (!image) return refuse(response, 404)
     if (target.kind === 'sums') return this.#images.sums(image, target.object, response)

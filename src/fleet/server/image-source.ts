@@ -48,6 +48,8 @@ export interface ImageSource {
   isForeign(image: Image, object: number): boolean
   residence(image: Image): { readonly residentBytes: number; readonly complete: boolean }
   isHeld(image: Image, offset: number, length: number): boolean
+  /** Is that the member that this host is? */
+  isOwn(memberId: string): boolean
   unitsFor(memberId: string, image: Image): Uint8Array | null
   isComing(image: Image, offset: number, length: number): boolean
   waitsForMember(image: Image, offset: number, length: number): boolean

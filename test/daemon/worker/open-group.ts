@@ -16,6 +16,10 @@ const unitBytes = 2 ** 20
 const facts = { origin: 'https://o/', key: 'a', validator: 'v', modifiedMs: 0 }
 const image = identify({ ...facts, sizeBytes: units * unitBytes })
 
+const neverAsked = async (): Promise<never> => {
+  throw new Error('nobody promotes')
+}
+
 /** The group as a host of that address and capacity sees it. */
 async function openAt(t: Test, address: string, capacity: string): Promise<OpenGroup> {
   const directory = mkdtempSync(join(tmpdir(), 'parentfs-group-'))
@@ -35,7 +39,7 @@ fleet: { group: g, listen: "${address}", insecure: true, registry: { members: [$
     dropUnits: () => {},
     ownProfiles: { get: () => null, merge: () => true },
     sentTo: () => 0,
-    operations: { imageOf: async () => image, promoteImage: async () => {} },
+    operations: { imageOf: neverAsked, promoteImage: neverAsked },
   })
   t.teardown(() => group!.group.close())
   return group!

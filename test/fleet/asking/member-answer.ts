@@ -116,3 +116,14 @@ t.test('a body that goes on has its time to stall anew, and one that does not is
   timers[1]!.work()
   t.match(await outcome, { kind: 'lost', goodBytes: memberStallBytesMin })
 })
+
+t.test('a host that asked itself hears so, and is passed by under that name', t => {
+  const options = { url: 'http://x', blockBytes, time: new OwnTime(), sumOf: () => 0 }
+  const range = { image, offset: 0, target: Buffer.alloc(blockBytes), rank: 0, hop: 1, fill: true }
+  t.match(new MemberAnswer(range, options).head(421, {}), {
+    kind: 'lost',
+    goodBytes: 0,
+    why: /^http:.*itself.*fleet.url/,
+  })
+  t.end()
+})

@@ -92,7 +92,7 @@ t.test('a new owner waits for what is being read from the origin, and hears of n
   const covers = (_: string, offset: number, length: number) =>
     ranges.some(([from, to]) => from <= offset && offset + length <= to)
   const memberReads = new ReadsUnderWay()
-  served.group = { originReads: { covers, rangesOf: () => [] }, memberReads, hasRanks: () => true }
+  served.group = { originReads: { covers, rangesOf: () => [] }, memberReads, hasRanks: () => true, isOwn: () => false }
   let open = () => {}
   const opened = new Promise<void>(resolve => {
     open = resolve
@@ -314,8 +314,20 @@ t.test('a member that owns a unit since lately hears which units are here, or co
   t.equal(await told('m2'), null, 'in no group')
   const rangesOf = () => [{ from: 8 * unitBytes + 5, to: 8 * unitBytes + 6 }]
   const originReads = { covers: () => false, rangesOf }
-  served.group = { originReads, memberReads: new ReadsUnderWay(), hasRanks: member => member === 'm2' }
+  const hasRanks = (member: string) => member === 'm2'
+  served.group = { originReads, memberReads: new ReadsUnderWay(), hasRanks, isOwn: () => false }
   t.same(await told('m2'), [0b0000_1000, 1, 0, 0, 0])
   t.equal(await told('m3'), null, 'its ranks are not known here yet')
   t.equal(await told('m2', { 'parentfs-units': 'no' }), null)
+})
+
+t.test('a question of this host itself, which is listed by another name, too, is misdirected', async t => {
+  const { service, served } = await openServing(t)
+  const { id } = await served.byName('a', { signal: forever })
+  const headers = { range: 'bytes=0-4095', 'parentfs-rank': '0', 'parentfs-hop': '1', 'parentfs-member': 'm1' }
+  t.equal((await ask(service.port, imagePath(id), { headers })).status, 206, 'in no group')
+  const reads = { originReads: new ReadsUnderWay(), memberReads: new ReadsUnderWay() }
+  served.group = { ...reads, hasRanks: () => true, isOwn: member => member === 'm1' }
+  t.equal((await ask(service.port, imagePath(id), { headers })).status, 421)
+  t.equal((await ask(service.port, imagePath(id), { headers: { ...headers, 'parentfs-member': 'm2' } })).status, 206)
 })
