@@ -1,10 +1,11 @@
 /**
- * `node build/bench/fleet.js [--hosts 3] [--rounds 1] [--only none,ring,fleet,relief]
+ * `node build/bench/fleet.js [--hosts 3] [--rounds 1] [--only none,ring,varnish,squid,fleet,relief]
  * [--learned]`: hosts that boot from one parent at once, each a real mount in a network namespace, and an origin 10 ms away whose link has 100 MiB/s for all of them.
  *
- * Side by side: no sharing, a ring of nginx caches, a group, and a group that spares the origin in any case. For each:
- * all hosts at once from empty caches, then one more host alone. The recorded boot is played by a process a host, and
- * each byte compared. With `--learned` the others leave their boot profile with the group before that one. Everything shares the processors of this machine. Needs root and nginx.
+ * Side by side: no sharing, a ring of nginx caches, Varnish and Squid before the origin, a group, and a group that spares
+ * the origin in any case. For each: all hosts at once from empty caches, then one more host alone. The recorded boot is played by a process a host, and
+ * each byte compared. With `--learned` the others leave their boot profile with the group before that one. Everything shares the processors of this machine. Needs root, nginx,
+ * varnish and squid.
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -18,6 +19,7 @@ import { until } from '../test/fixtures/until.ts'
 import { read } from './compare/reading.ts'
 import { Teardown } from './compare/teardown.ts'
 import { cpuSecondsOf, type MountedHost, mountHost, servingPort } from './fleet/hosts.ts'
+import { type CachingProxy, startSquid, startVarnish } from './fleet/proxies.ts'
 import { startRingHost } from './fleet/ring.ts'
 import { readReplay, writeTouched } from './replay/trace.ts'
 import { describeMachine } from './report/machine.ts'
@@ -28,7 +30,7 @@ const { values } = parseArgs({
     hosts: { type: 'string', default: '3' },
     rounds: { type: 'string', default: '1' },
     learned: { type: 'boolean', default: false },
-    only: { type: 'string', default: 'none,ring,fleet,relief' },
+    only: { type: 'string', default: 'none,ring,varnish,squid,fleet,relief' },
     trace: { type: 'string', default: 'bench/traces/debian-12-ext4.txt.gz' },
   },
 })
@@ -60,6 +62,8 @@ interface World {
   readonly home: string
   readonly images: string
   readonly origin: HttpOriginServer
+  /** The proxy of all hosts: started for the first that asks, on a host of its own. */
+  readonly proxy: (start: (at: NetworkHost) => Promise<CachingProxy>) => Promise<CachingProxy>
 }
 
 /** A member of a static list, in plain HTTP as everything here is. */
@@ -69,6 +73,14 @@ const member =
     const urls = [...new Set([...group, at])].map(({ address }) => `"http://${address}:${servingPort}"`)
     const settings = `group: g, listen: "${at.address}:${servingPort}", insecure: true, registry: { members: [${urls}] }`
     return { originUrl: origin.url, fleet: `{ ${settings}${more} }`, pids: [] }
+  }
+
+/** All hosts read one proxy. */
+const behind =
+  (start: (at: NetworkHost, originUrl: string) => Promise<CachingProxy>): Sharing =>
+  async (_, { origin, proxy }) => {
+    const { url, pid } = await proxy(at => start(at, origin.url))
+    return { originUrl: url, fleet: '', pids: [pid] }
   }
 
 const sharings: Readonly<Record<string, { readonly what: string; readonly share: Sharing }>> = {
@@ -81,6 +93,8 @@ const sharings: Readonly<Record<string, { readonly what: string; readonly share:
       return { originUrl: server.url, fleet: '', pids: [server.pid] }
     },
   },
+  varnish: { what: 'Varnish, whole images', share: behind(startVarnish) },
+  squid: { what: 'Squid, ranges passed on', share: behind(startSquid) },
   fleet: { what: 'group', share: member('') },
   relief: {
     what: 'group, `prefer: origin-relief`, `patience: 1s`',
@@ -129,7 +143,9 @@ async function bootGroup(images: string, share: Sharing): Promise<[string, Boot]
     const options = { directory: images, delayMs: 10, bytesPerSecond: 100 * MiB, address }
     const origin = await spawnHttpOrigin(options, within)
     t.teardown(() => origin.close())
-    const world = { home: own, images, origin }
+    let started: Promise<CachingProxy> | null = null
+    const proxy: World['proxy'] = start => (started ??= startedIn(t, () => start(network.host('proxy'))))
+    const world = { home: own, images, origin, proxy }
     const group = Array.from({ length: Number(values.hosts) }, (_, k) => network.host(`h${k + 1}`))
     const hosts = await prepared(t, world, share, group, group)
     const together = await boot(world, hosts, hosts)
@@ -143,6 +159,13 @@ async function bootGroup(images: string, share: Sharing): Promise<[string, Boot]
   } finally {
     await t.end()
   }
+}
+
+/** A proxy that ends with the round. */
+async function startedIn(t: Teardown, start: () => Promise<CachingProxy>): Promise<CachingProxy> {
+  const proxy = await start()
+  t.teardown(() => proxy.close())
+  return proxy
 }
 
 /** Its recording ends now, and is left with the group. */
@@ -189,7 +212,8 @@ async function boot(
       return read({ path: join(mountpoint, 'boot.raw'), imagePath: join(images, 'boot.raw'), work }, bootMsMax)
     }),
   )
-  if (played.some(({ wrong }) => wrong > 0)) throw new Error('reads were wrong')
+  const wrong = played.map(each => each.wrong).join(', ')
+  if (played.some(each => each.wrong > 0)) throw new Error(`reads were wrong, or failed: ${wrong}`)
   const reasonsAfter = await reasonsOf(all)
   const reasons = Object.entries(reasonsAfter).map(([reason, bytes]) => [reason, bytes - (reasonsBefore[reason] ?? 0)])
   return {
