@@ -143,7 +143,8 @@ function packagesOf(path: string): string[] {
   return names.filter(name => name !== undefined)
 }
 
+/** A bundler numbers the `require` of each file that it puts into one: `require2('undici')`. */
 function importsOf(path: string): string[] {
-  const said = readFileSync(path, 'utf8').matchAll(/(?:\bfrom |\bimport |\bimport\(|\brequire\()(['"])([^'"\s]+)\1/g)
+  const said = readFileSync(path, 'utf8').matchAll(/(?:\bfrom |\bimport |\bimport\(|\brequire\d*\()(['"])([^'"\s]+)\1/g)
   return [...said].map(match => match[2]!)
 }

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { silentLogger } from '../../../src/base/logger.ts'
 import { ownWorkerMain, workerMainIn } from '../../../src/daemon/supervisor/worker-binary.ts'
@@ -9,6 +10,8 @@ import { WorkerProgramCopy } from '../../../src/daemon/supervisor/worker-program
 import { workerProgramFilesOf } from '../../../src/daemon/supervisor/worker-program-files.ts'
 import { workerProgramPlaces } from '../../../src/daemon/supervisor/worker-program-places.ts'
 import { patienceMs, until } from '../../fixtures/until.ts'
+
+const shippedWorkerMain = fileURLToPath(new URL('../../../../dist/daemon/server-main.js', import.meta.url))
 
 /** An installation of a program that imports packages, one of which has another within. */
 function installIn(top: string): string {
@@ -18,7 +21,7 @@ function installIn(top: string): string {
     'dist/daemon/server-main.js':
       "import { b } from 'b'\nimport '../near.js'\nimport('c')\nprocess.stdout.write([b, globalThis.near].join(' '))\n",
     'dist/near.js': 'import "./chunks/far.js"\nglobalThis.near = "near"\n',
-    'dist/chunks/far.js': 'import("../web/plan-main.js")\nimport "f/part.js"\n',
+    'dist/chunks/far.js': 'import("../web/plan-main.js")\nimport "f/part.js"\nconst g = require2 => require2("g")\n',
     'dist/chunks/command.js': 'import "cli-only"\n',
     'dist/web/plan-main.js': '',
     'dist/index/salvage-main.js': '',
@@ -40,6 +43,8 @@ function installIn(top: string): string {
     'node_modules/c/index.js': '',
     'node_modules/f/package.json': manifest('f'),
     'node_modules/f/part.js': '',
+    'node_modules/g/package.json': manifest('g'),
+    'node_modules/g/index.js': '',
     'node_modules/cli-only/package.json': manifest('cli-only'),
     'node_modules/cli-only/index.js': '',
   }
@@ -82,6 +87,8 @@ t.test('what a worker needs is found: itself, what it imports, and what that dep
     'node_modules/e/package.json',
     'node_modules/f/package.json',
     'node_modules/f/part.js',
+    'node_modules/g/index.js',
+    'node_modules/g/package.json',
     'package.json',
   ])
   t.equal(workerProgramFilesOf(mainOf(root), files.length).files.length, files.length)
@@ -104,6 +111,14 @@ t.test('of our own program it is all that is compiled but the command line', asy
     )
   }
   t.notOk(places.some(place => /src\/cli\//.test(place)))
+  for (const name of ['undici', 'lmdb', 'pino', 'zod']) {
+    t.ok(places.includes(`node_modules/${name}/package.json`), name)
+  }
+})
+
+t.test('of the program as it is shipped, in bundles, packages that are loaded later are found, too', async t => {
+  const { files } = workerProgramFilesOf(shippedWorkerMain)
+  const places = files.map(({ place }) => place)
   for (const name of ['undici', 'lmdb', 'pino', 'zod']) {
     t.ok(places.includes(`node_modules/${name}/package.json`), name)
   }
