@@ -40,6 +40,7 @@ export class HitSetHistory {
     }
     if (this.#periods.length === 0) this.#begin(nowMs)
     this.rotate(nowMs)
+    this.#keepNewest()
   }
 
   get options(): HitSetOptions {
@@ -78,14 +79,14 @@ export class HitSetHistory {
     else for (let k = missed - 1; k >= 0; k--) this.#begin(startedMs + (passed - k) * periodMs)
   }
 
-  /** Other settings; another type begins anew. */
+  /** Other settings; another type begins anew. Each set keeps its own promise about false positives. */
   change(options: HitSetOptions, nowMs: number): void {
-    const isOther = options.type !== this.#options.type || options.falsePositives !== this.#options.falsePositives
+    const isOther = options.type !== this.#options.type
     this.#options = options
     if (isOther) this.#periods = []
     if (options.type === 'none') this.#isChanged ||= isOther
     else if (this.#periods.length === 0) this.#begin(nowMs)
-    this.#periods.length = Math.min(this.#periods.length, options.count)
+    this.#keepNewest()
   }
 
   /** An object was used now. */
@@ -135,7 +136,14 @@ export class HitSetHistory {
 
   #begin(startedMs: number): void {
     this.#periods.unshift({ startedMs, set: newHitSet(this.#options, this.#objects()), isKept: false })
-    this.#periods.length = Math.min(this.#periods.length, this.#options.count)
+    this.#isChanged = true
+    this.#keepNewest()
+  }
+
+  #keepNewest(): void {
+    const { count } = this.#options
+    if (this.#periods.length <= count) return
+    this.#periods.length = count
     this.#isChanged = true
   }
 }

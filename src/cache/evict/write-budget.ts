@@ -22,7 +22,8 @@ export interface WriteBudgetOptions {
 /** As the index keeps it. */
 interface WrittenRecord {
   readonly totalBytes: number
-  readonly leftBytes: number
+  /** Null: there was no limit. */
+  readonly leftBytes: number | null
   /** Since 1970. */
   readonly savedMs: number
 }
@@ -125,7 +126,9 @@ export class WriteBudget {
     const unsaved = this.#unsavedBytes
     const totalBytes = this.#earlierBytes + this.#bytes
     this.#unsavedBytes = 0
-    const record: WrittenRecord = { totalBytes, leftBytes: this.#leftBytes, savedMs: this.#refilledMs }
+    // What was written without a limit is no debt to a later one.
+    const leftBytes = this.#options.bytesPerDay > 0 ? this.#leftBytes : null
+    const record: WrittenRecord = { totalBytes, leftBytes, savedMs: this.#refilledMs }
     this.#saving = this.#parts.index.putCounters(recordName, record).catch(error => {
       this.#unsavedBytes += unsaved
       this.#parts.logger.warn({ err: error }, 'the write budget could not be saved; it is tried again')

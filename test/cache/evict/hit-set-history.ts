@@ -80,15 +80,38 @@ t.test('other settings: fewer sets, another type, none', async t => {
   const history = open(0)
   history.add(id, 1)
   history.rotate(1000)
+  history.takeChanges()
   history.change({ ...options, count: 1 }, 1000)
   t.same([history.length, history.has(id, 1)], [1, false])
+  t.same(history.takeChanges(), { changed: [], startedMs: [1000] }, 'the index forgets it, too')
   history.add(id, 2)
+  history.takeChanges()
+  history.add(id, 2)
+  history.change({ ...options, count: 1, falsePositives: 0.5 }, 1000)
+  t.same([history.length, history.has(id, 2), history.takeChanges()], [1, true, null], 'another promise: of later sets')
   history.change({ ...options, type: 'bloom' }, 1000)
   t.same([history.length, history.has(id, 2)], [1, false])
   history.change({ ...options, type: 'none' }, 1000)
   history.add(id, 2)
   t.same([history.length, history.has(id, 2), history.memoryBytes, history.isOver(99_999)], [0, false, 0, false])
   t.same(history.takeChanges(), { changed: [], startedMs: [] }, 'what was kept goes')
+})
+
+t.test('a restart with other settings is as a change of them', async t => {
+  const history = open(0, { type: 'bloom' })
+  history.add(id, 1)
+  history.rotate(1000)
+  history.add(id, 2)
+  history.rotate(2000)
+  const { changed } = history.takeChanges()!
+  const restarted = (more: Partial<HitSetOptions>) =>
+    new HitSetHistory({ ...options, type: 'bloom', ...more }, () => 10, 2500, changed)
+  t.equal(restarted({}).length, 3)
+  const fewer = restarted({ count: 2 })
+  t.same([fewer.length, fewer.has(id, 1), fewer.has(id, 2)], [2, false, true])
+  t.same(fewer.takeChanges(), { changed: [], startedMs: [2000, 1000] }, 'the oldest goes from the index')
+  const other = restarted({ falsePositives: 0.5 })
+  t.same([other.length, other.has(id, 2)], [3, true], 'sets keep the promise that they began with')
 })
 
 t.test('a use beyond the bound of a set is counted', async t => {

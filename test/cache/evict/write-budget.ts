@@ -89,6 +89,21 @@ t.test('without a budget all may be written, and it is counted; a budget that co
   await budget.close()
 })
 
+t.test('bytes written before there was a budget are no debt: one that comes with a restart has its burst', async t => {
+  const { clock, open } = world()
+  const without = open(0, 0)
+  without.take(1e12)
+  without.written(1e12)
+  without.arrived(1e12)
+  await without.close()
+  clock.nowMs += 1000
+  const first = open(24_000, 5000)
+  t.match(first.status, { totalBytes: 1e12, leftBytes: 5000 })
+  t.ok(first.take(5000))
+  t.notOk(first.take(1))
+  await first.close()
+})
+
 t.test('what cannot be saved is said, and saved with the next', async t => {
   const { puts, logger, open } = world()
   const budget = open(24_000, 16_000)
