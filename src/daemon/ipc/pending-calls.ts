@@ -1,17 +1,29 @@
 /**
  * Questions to another process that are answered by a message with the same number, some time later.
  */
-export class PendingCalls<Answer> {
-  readonly #waiting = new Map<number, (answer: Answer) => void>()
-  #lastId = 0
+import type { CacheError } from '../../base/errors.ts'
 
-  /** @param send put the question with this number */
+interface Waiting<Answer> {
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (error: CacheError) => void
+}
+
+export class PendingCalls<Answer> {
+  readonly #waiting = new Map<number, Waiting<Answer>>()
+  #lastId = 0
+  #ended: CacheError | null = null
+
+  /**
+   * @param send put the question with this number
+   * @throws CacheError of {@link end}
+   */
   async call(send: (id: number) => Promise<void>): Promise<Answer> {
+    if (this.#ended) throw this.#ended
     const id = ++this.#lastId
-    const answer = new Promise<Answer>(resolve => this.#waiting.set(id, resolve))
-    await send(id)
+    const answer = new Promise<Answer>((resolve, reject) => this.#waiting.set(id, { resolve, reject }))
     try {
-      return await answer
+      const [, answered] = await Promise.all([send(id), answer])
+      return answered
     } finally {
       this.#waiting.delete(id)
     }
@@ -19,6 +31,12 @@ export class PendingCalls<Answer> {
 
   /** An answer to nothing is none. */
   answered(id: number, answer: Answer): void {
-    this.#waiting.get(id)?.(answer)
+    this.#waiting.get(id)?.resolve(answer)
+  }
+
+  /** No answers come any more: calls that wait, and those that come, fail with this. */
+  end(error: CacheError): void {
+    this.#ended = error
+    for (const { reject } of this.#waiting.values()) reject(error)
   }
 }

@@ -96,6 +96,8 @@ export class WorkerSupervisor {
   #serves = false
   /** Another one is on its way to serving; null: none is. Never rejects. */
   #coming: Promise<unknown> | null = null
+  /** Another one is being prepared on request, or takes over: two at once would end each other. */
+  #isExchanging = false
   readonly #policy: RestartPolicy
   /** Of the one that served last; null where that is not known. */
   #version: string | null = null
@@ -196,13 +198,20 @@ export class WorkerSupervisor {
       if (this.#isStopping || !this.#serves) throw new CacheError('closed', 'the worker is being replaced')
     }
     await mustServe()
-    const link = this.#linkTo(this.#parts.startWorker(directory, !change), change?.settings)
+    if (this.#isExchanging) throw new CacheError('closed', 'another upgrade or move is under way: try again after it')
+    this.#isExchanging = true
+    const ended = () => {
+      this.#isExchanging = false
+    }
+    let link: WorkerHandshake | null = null
     try {
-      const version = await link.prepare(false)
+      const next = (link = this.#linkTo(this.#parts.startWorker(directory, !change), change?.settings))
+      const version = await next.prepare(false)
       await mustServe()
-      return { version, takeOver: () => this.#exchange(link, directory, change?.onBooted) }
+      return { version, takeOver: () => this.#exchange(next, directory, change?.onBooted).finally(ended) }
     } catch (error) {
-      await link.end()
+      await link?.end()
+      ended()
       throw error
     }
   }

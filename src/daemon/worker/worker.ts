@@ -383,6 +383,9 @@ export class Worker {
     const wasReady = this.#state === 'ready'
     this.#state = 'stopping'
     this.#hasStarted()
+    // The supervisor speaks with the next worker now: readers would wait for callers that hear nothing more.
+    const error = new CacheError('closed', 'another worker takes over, or the mount goes: try again')
+    for (const calls of [this.#unmounts, this.#reloads, this.#upgrades]) calls.end(error)
     await this.#rooms?.stopServing()
     await this.#metricsPort?.close()
     await this.#page?.close()

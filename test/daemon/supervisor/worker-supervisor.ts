@@ -342,6 +342,28 @@ t.test('an upgrade that is wanted while a worker comes up waits for it', async t
   await supervisor.stop()
 })
 
+t.test('an upgrade beside another one is refused, and changes nothing of it; one after it is not', async t => {
+  const { supervisor, workers, state } = setUpWorkerSupervisor()
+  await supervisor.start()
+  const first = supervisor.prepare(null)
+  const refused = { code: 'closed', message: /another upgrade or move is under way/ }
+  await t.rejects(supervisor.prepare(null), refused, 'while the other one is prepared')
+  const { takeOver } = await first
+  await t.rejects(supervisor.prepare(null), refused, 'before it takes over')
+  const over = takeOver()
+  await t.rejects(supervisor.prepare(null), { code: 'closed' }, 'while it takes over')
+  await over
+  t.equal(workers.length, 2, 'no other was started')
+  t.same([supervisor.serves, state.givenUp, supervisor.past.takeovers.count], [true, null, 1])
+  const failing = new FakeWorker()
+  failing.answer = message => message.type === 'prepare' && failing.exit(1)
+  workers.push(failing)
+  await t.rejects(supervisor.prepare(null))
+  await (await supervisor.prepare(null)).takeOver()
+  t.equal(supervisor.past.takeovers.count, 2, 'after one that failed')
+  await supervisor.stop()
+})
+
 t.test('upgrades that fail say nothing of the cache: the worker of before goes on with it, at once', async t => {
   const { supervisor, workers, state } = setUpWorkerSupervisor()
   await supervisor.start()
