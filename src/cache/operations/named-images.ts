@@ -74,11 +74,17 @@ export class NamedImages {
   /** @throws CacheError not-found */
   origin(name: string): NamedOrigin {
     const { origins } = this.#parts
-    const found = origins.find(({ directory, origin }) => directory === name || origin.url === name)
+    const bare = withoutSlash(name)
+    const found = origins.find(({ directory, origin }) => directory === bare || withoutSlash(origin.url) === bare)
     if (found) return found
     const names = origins.map(({ directory, origin }) => directory ?? origin.url).join(', ')
     throw new CacheError('not-found', `there is no origin ${JSON.stringify(name)}: there is ${names}`)
   }
+}
+
+/** URLs of directories are written with a slash at their end, and without. */
+function withoutSlash(name: string): string {
+  return name.endsWith('/') ? name.slice(0, -1) : name
 }
 
 /** The name of an image for operators. */

@@ -17,7 +17,10 @@ t.test('each call gets its own answer, in any order; an answer to nothing is non
 
 t.test('a question that cannot be put fails', async t => {
   const calls = new PendingCalls<string>()
-  await t.rejects(calls.call(() => Promise.reject(new Error('gone'))), { message: 'gone' })
+  await t.rejects(
+    calls.call(() => Promise.reject(new Error('gone'))),
+    { message: 'gone' },
+  )
 })
 
 t.test('at the end those that wait fail, and so do those that come', async t => {
