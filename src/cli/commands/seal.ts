@@ -92,7 +92,11 @@ async function mustBeFile(image: string, out: string): Promise<void> {
   const found = await stat(image)
   if (!found.isFile()) throw new CacheError('invalid-argument', `${image} cannot be sealed: it is no file`)
   const other = await stat(out).catch(() => null) // Not there, or the tree cannot be written: that is said then.
-  if (other?.dev !== found.dev || other.ino !== found.ino) return
+  if (!other) return
+  if (!other.isFile()) {
+    throw new CacheError('invalid-argument', `${image} cannot be sealed: ${out} is no file, and not replaced by one`)
+  }
+  if (other.dev !== found.dev || other.ino !== found.ino) return
   throw new CacheError('invalid-argument', `${image} cannot be sealed: --out is the image itself, and not overwritten`)
 }
 

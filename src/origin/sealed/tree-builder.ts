@@ -52,13 +52,14 @@ export class TreeBuilder {
     const { parameters, uuid, onProgress } = this.#options
     const { dataBlockBytes, hashBlockBytes, dataBlocks } = parameters
     const superblock = formatSuperblock(parameters, uuid)
-    await tree.write(superblock, 0, superblock.length, 0)
+    // Levels end with zeros: they are a hole.
+    await tree.truncate(this.#layout.bytes)
+    await writeAll(tree, superblock, 0)
     let below: Below = { file: image, offset: 0, blocks: dataBlocks, blockBytes: dataBlockBytes }
     for (const [level, { blocks, offset }] of this.#layout.levels.entries()) {
       await this.#buildLevel(below, tree, offset, level === 0 ? onProgress : () => {}, options)
       below = { file: tree, offset, blocks, blockBytes: hashBlockBytes }
     }
-    await tree.truncate(this.#layout.bytes)
     return (await this.#hash(await readBlocks(below, 0, 1), below.blockBytes)).toString('hex')
   }
 
@@ -69,10 +70,7 @@ export class TreeBuilder {
     onProgress: (bytes: number) => void,
     { signal }: { readonly signal: CancelSignal },
   ): Promise<void> {
-    const { digestBytes, digestsPerBlock } = this.#layout
-    const { hashBlockBytes } = this.#options.parameters
-    const wantedBlocks = (threadPieceBytes * this.#options.threads) / below.blockBytes
-    const pieceBlocks = Math.max(1, Math.floor(wantedBlocks / digestsPerBlock)) * digestsPerBlock
+    const pieceBlocks = Math.max(1, Math.floor((threadPieceBytes * this.#options.threads) / below.blockBytes))
     let reading = readBlocks(below, 0, pieceBlocks)
     for (let first = 0; first < below.blocks; first += pieceBlocks) {
       const bytes = await reading
@@ -81,13 +79,8 @@ export class TreeBuilder {
       if (next < below.blocks) reading = readBlocks(below, next, pieceBlocks)
       reading.catch(() => {}) // Its await sees the error, unless hashing fails first.
       const digests = await this.#hash(bytes, below.blockBytes)
-      const count = digests.length / digestBytes
-      const made = Buffer.alloc(Math.ceil(count / digestsPerBlock) * hashBlockBytes)
-      for (let block = 0; block * digestsPerBlock < count; block++) {
-        const begin = block * digestsPerBlock * digestBytes
-        digests.copy(made, block * hashBlockBytes, begin, begin + digestsPerBlock * digestBytes)
-      }
-      await writeAll(tree, made, offset + (first / digestsPerBlock) * hashBlockBytes)
+      // Blocks and digests are powers of two: a level is its digests, one after the other.
+      await writeAll(tree, digests, offset + first * this.#layout.digestBytes)
       onProgress(Math.min(next, below.blocks) * below.blockBytes)
     }
   }
