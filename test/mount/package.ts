@@ -23,6 +23,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { cannotMount, isGone, parentfs, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
+import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { attempt, run } from '../fixtures/run.ts'
 import { until } from '../fixtures/until.ts'
@@ -88,14 +89,19 @@ t.test('the package has what runs, what explains and what compiles, and installs
   if (cannotMount) return t.pass('a mount of it', { skip: cannotMount })
   const at = place(t)
   const sample = { seed: 71, sizeBytes: 300_000, dataShare: 1 }
-  writeSample(join(at.originDirectory, 'a.raw'), sample)
-  const mount = ['mount', at.origin, at.mountpoint, '--cache-dir', at.cacheDirectory, '--capacity', '200MiB']
+  for (const name of ['a.raw', 'b.raw']) writeSample(join(at.originDirectory, name), sample)
+  // The client of web servers is loaded late: the copy has to have it.
+  const origin = await spawnHttpOrigin({ directory: at.originDirectory })
+  t.teardown(() => origin.close())
+  const mount = ['mount', origin.url, at.mountpoint, '--cache-dir', at.cacheDirectory, '--capacity', '200MiB']
   const log = join(where, 'log')
   await runFile('npx', ['parentfs', ...mount, '--background', '--log-file', log], { cwd: directory, env })
   // Past the page cache, so that the worker is asked.
-  const reading = [`if=${join(at.mountpoint, 'a.raw')}`, 'bs=64k', 'iflag=direct', 'status=none']
-  const isRight = async () => (await run('dd', ...reading)).equals(sampleBytes(sample, 0, sample.sizeBytes))
-  t.ok(await isRight())
+  const isRight = async (name: string) => {
+    const read = await run('dd', `if=${join(at.mountpoint, name)}`, 'bs=64k', 'iflag=direct', 'status=none')
+    return read.equals(sampleBytes(sample, 0, sample.sizeBytes))
+  }
+  t.ok(await isRight('a.raw'))
   const said = (what: string) => until(() => readFileSync(log, 'utf8').includes(what), patienceMs, what)
   await said('workers start from a copy of the program')
   const target = /"target":"([^"]+)"/.exec(readFileSync(log, 'utf8'))?.[1] ?? ''
@@ -103,7 +109,7 @@ t.test('the package has what runs, what explains and what compiles, and installs
   renameSync(directory, `${directory}-moved`)
   process.kill((await statusOf(at)).pid, 'SIGKILL')
   await said('another worker has taken over')
-  t.ok(await isRight(), 'a worker that was started when the installation had gone')
+  t.ok((await isRight('a.raw')) && (await isRight('b.raw')), 'a worker that was started when the installation had gone')
   t.equal((await parentfs('unmount', at.mountpoint)).code, 0)
   t.ok(await isGone(at))
   await until(() => !existsSync(target), patienceMs, 'the end of the copy')
