@@ -180,6 +180,15 @@ void asks_script(Checks& t) {
   world.front->permit(world.id, late);
   world.front->resume(world.id, world.said);
   CHECK(world.goes_to_script(asked(0, 99)));
+  // Longer than what is sent at once.
+  write_to(world.client, asked(0, 9));
+  CHECK(read_from(world.link, asked(0, 9).size()).size() == asked(0, 9).size());
+  Permit brief = permit_of(*world.front, world.image.file);
+  brief.range_bytes_max = 100;
+  world.front->permit(world.id, brief);
+  world.front->resume(world.id, world.said);
+  CHECK(world.is_answered(0, 99));
+  CHECK(world.goes_to_script(asked(0, 100)));
 }
 
 void keeps_rate(Checks& t) {

@@ -10,6 +10,7 @@ import { parentIdleMs, parentsSoughtAtOnce } from '../../src/librbd/limits.ts'
 import { imagePartOf } from '../../src/librbd/object-node.ts'
 import type { ParentName } from '../../src/native/librbd.ts'
 import type { FoundParent, ParentFinder, ParentRefusal } from '../../src/origin/contract/parent-finder.ts'
+import { deferred } from '../fixtures/deferred.ts'
 import { until } from '../fixtures/until.ts'
 
 const nameOf = (number: number): ParentName => ({
@@ -195,4 +196,18 @@ t.test('after a close nothing is learned', async t => {
   parents.onUnknown()
   await new Promise(resolve => setImmediate(resolve))
   t.same(events, [])
+})
+
+t.test('a check that ends after its parent was learned anew lets the new one be', async t => {
+  const { finder, parents, ask, events, pass } = setUp(t)
+  await ask(nameOf(1))
+  const { promise, resolve } = deferred<boolean>()
+  finder.hasParent = () => promise
+  const checking = parents.check()
+  pass(1)
+  t.same(await ask(nameOf(1)), [`known 1 ${partOf(1)}`])
+  resolve(false)
+  await checking
+  t.same(events, [])
+  t.equal(parents.known, 1)
 })

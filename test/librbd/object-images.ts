@@ -122,3 +122,19 @@ t.test('what is being opened when all is closed is given back', async t => {
   await t.rejects(opening, { code: 'expired' })
   t.same([state.open, bound.size, described.size], [0, 0, 0])
 })
+
+t.test('one that is closed while it opens, and opened again, stays bound', async t => {
+  const { images, bound, described, state } = setUp()
+  const gate = deferred<void>()
+  state.gate = gate.promise
+  const first = images.openAs(knownOf(1))
+  await nextIteration()
+  images.close(part)
+  const second = images.openAs(knownOf(1))
+  gate.resolve()
+  await Promise.all([first, second])
+  await nextIteration()
+  t.same([state.opened, state.open], [2, 1])
+  t.same([[...bound.keys()], [...described.keys()]], [[part], [part]])
+  t.ok(images.ready(part))
+})

@@ -277,6 +277,10 @@ t.test('a host hears whether others take part in reads, and of each change', asy
   group.followSharing(isShared => void heard.push(isShared))
   list([{ id: 'm', url: urls[0]!, ...facts, state: 'up', since: 0 }])
   t.same(heard, [false, true])
+  t.ok(group.hasRanks('m'))
+  list([])
+  t.ok(group.view.find('m'), 'it keeps its ranks for a while')
+  t.notOk(group.hasRanks('m'), 'and may not know of this host')
 })
 
 t.test('the view outlasts a restart without a registry; a damaged file is none', async t => {

@@ -6,6 +6,7 @@ import {
   passedByMsMax,
   passedByMsMin,
   replicasMs,
+  samplesMin,
 } from '../../../src/fleet/asking/limits.ts'
 import { PeerHealth } from '../../../src/fleet/asking/peer-health.ts'
 import { ReplicaCounts } from '../../../src/fleet/asking/replica-counts.ts'
@@ -52,6 +53,16 @@ t.test('a member that keeps requests waiting and answers none is passed by; one 
   t.equal(health.state, 'well')
   health.late()
   t.equal(health.state, 'passed-by')
+})
+
+t.test('answers that a member had to bring say nothing about its own time', t => {
+  const health = new PeerHealth(fakeClock().now)
+  for (let k = 0; k < samplesMin; k++) health.answered(1, 50, true)
+  t.equal(health.heldMs(1), null)
+  t.equal(health.quantile(1, 0.5) === null, false)
+  for (let k = 0; k < samplesMin; k++) health.answered(1, 5)
+  t.ok(health.heldMs(1)! < 10)
+  t.end()
 })
 
 t.test('a liar is asked no more', async t => {

@@ -125,3 +125,14 @@ t.test('a list of an earlier start is no news of the registry', async t => {
   await clock.advance(5)
   t.equal(view.ageMs, 5)
 })
+
+t.test('of lists that change all the time, the members that vanished first are forgotten', t => {
+  const { view } = viewOf(null)
+  for (let round = 0; round < 5; round++) {
+    const others = Array.from({ length: membersMax - 1 }, (_, k) => memberOf(1 + round * membersMax + k))
+    view.update([memberOf(0), ...others])
+    t.ok(view.members.length <= membersListedMax, `${view.members.length} are known`)
+    t.ok(view.find(memberOf(0).id)?.isListed, 'one that is always listed')
+  }
+  t.end()
+})
