@@ -40,7 +40,7 @@ async function areCold(t: Test, group: FleetHosts, hosts: readonly FleetHost[], 
 }
 
 t.test('hosts in a group read their own units natively', { skip, timeout: 240_000 }, async t => {
-  const group = await FleetHosts.open(t, { sizeBytes, images: ['new', 'cold', 'later'] })
+  const group = await FleetHosts.open(t, { sizeBytes, images: ['new', 'cold', 'later', 'listed'] })
   const hosts: FleetHost[] = []
   for (const name of ['h1', 'h2', 'h3']) hosts.push(await group.host(t, name, { fleet }))
   await Promise.all(hosts.map(host => host.knows(3)))
@@ -59,4 +59,13 @@ t.test('hosts in a group read their own units natively', { skip, timeout: 240_00
     t.same(await nativeOf([leaver]), before)
   })
   for (const host of hosts) await host.unmount()
+
+  await t.test('a group whose members are a list', async t => {
+    const listed = await group.listed(t, ['l1', 'l2', 'l3'], { fleet })
+    await Promise.all(listed.map(host => host.knows(3)))
+    await areCold(t, group, listed, 'listed')
+    const reads = (await nativeOf(listed)).map(each => each.reads)
+    t.notOk(reads.includes(0), `each reads its own part: ${reads}`)
+    for (const host of listed) await host.unmount()
+  })
 })
