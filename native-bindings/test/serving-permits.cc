@@ -86,6 +86,14 @@ struct PermittedWorld : FrontWorld {
     return has_come && read_from(client, 1) == "s" && front->permits()->answers.load() == before;
   }
 
+  /** TypeScript answers a request with nothing, and permits others by this. */
+  void permit(const Permit& permit, const std::string& text) {
+    write_to(client, text);
+    (void)read_from(link, text.size());
+    front->permit(id, permit);
+    front->resume(id, said);
+  }
+
   /** Is a range answered by permit, rightly? */
   bool is_answered(std::uint64_t first, std::uint64_t last, const std::string& more = "", const std::string& sums = "") {
     const std::uint64_t before = front->permits()->answers.load();
@@ -173,20 +181,14 @@ void asks_script(Checks& t) {
   world.front->permits()->revocations.fetch_add(1);
   CHECK(world.goes_to_script(asked(0, 99)));
   // One whose decision began before that.
-  write_to(world.client, asked(0, 9));
-  CHECK(read_from(world.link, asked(0, 9).size()).size() == asked(0, 9).size());
-  Permit late = permit_of(*world.front, world.image.file);
+  const Permit late = permit_of(*world.front, world.image.file);
   world.front->permits()->revocations.fetch_add(1);
-  world.front->permit(world.id, late);
-  world.front->resume(world.id, world.said);
+  world.permit(late, asked(0, 9));
   CHECK(world.goes_to_script(asked(0, 99)));
   // Longer than what is sent at once.
-  write_to(world.client, asked(0, 9));
-  CHECK(read_from(world.link, asked(0, 9).size()).size() == asked(0, 9).size());
   Permit brief = permit_of(*world.front, world.image.file);
   brief.range_bytes_max = 100;
-  world.front->permit(world.id, brief);
-  world.front->resume(world.id, world.said);
+  world.permit(brief, asked(0, 9));
   CHECK(world.is_answered(0, 99));
   CHECK(world.goes_to_script(asked(0, 100)));
 }
@@ -201,21 +203,15 @@ void keeps_rate(Checks& t) {
 
 void ends_in_time(Checks& t) {
   PermittedWorld world;
-  write_to(world.client, asked(0, 9, "X: y\r\n"));
-  (void)read_from(world.link, asked(0, 9, "X: y\r\n").size());
   Permit over = permit_of(*world.front, world.image.file);
   over.until = std::chrono::steady_clock::now();
-  world.front->permit(world.id, over);
-  world.front->resume(world.id, world.said);
+  world.permit(over, asked(0, 9, "X: y\r\n"));
   CHECK(world.goes_to_script(asked(0, 9, "X: y\r\n")));
   serving::Offer made{.generation = world.image.file->table()->generation(0).load(), .until = std::chrono::steady_clock::now()};
   serving::OfferedObjects offers(2);
-  const auto covers = [&](std::uint64_t object) {
-    const std::uint64_t at = object * object_bytes;
-    return offers.covers(*world.image.file, at, at + 9, std::chrono::steady_clock::now(), nullptr);
-  };
   offers.offer(world.image.file, 0, made);
-  CHECK(until([&] { return !covers(0); }));
+  const image::DataFile& file = *world.image.file;
+  CHECK(until([&] { return !offers.covers(file, 0, 9, std::chrono::steady_clock::now(), nullptr); }));
   // The oldest of three has left a place for two.
   const PermittedWorld wide(3);
   made.until += std::chrono::hours(1);
@@ -227,6 +223,12 @@ void ends_in_time(Checks& t) {
   };
   CHECK(!at(0, nullptr) && at(1, nullptr) && at(2, nullptr));
   CHECK(!at(2, &none));
+  // Of a file that is gone, where another one has come to lie at its address.
+  std::shared_ptr<image::DataFile> gone(wide.image.file.get(), [](image::DataFile* /*not ours*/) {});
+  offers.offer(gone, 0, made);
+  CHECK(at(0, nullptr));
+  gone.reset();
+  CHECK(!at(0, nullptr));
 }
 
 /** An answer of everything has begun when the last object is evicted. @returns its last byte */

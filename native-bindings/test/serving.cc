@@ -278,6 +278,8 @@ void frames(Checks& t) {
   CHECK(frame_of("PUT / HTTP/1.1\r\nContent-Length: -1\r\n\r\n").is_endless);
   CHECK(frame_of("PUT / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n").is_endless);
   CHECK(frame_of("GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n").is_endless);
+  CHECK(frame_of("GET / HTTP/1.1\r\nExpect: 100-continue\r\n\r\n").is_endless);
+  CHECK(frame_of("GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n").is_endless && frame_of("CONNECT a:1 HTTP/1.1\r\n\r\n").is_endless);
   CHECK(frame_of("GET / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n").is_endless);
   CHECK(!frame_of(request).is_endless && frame_of(request).body_bytes == 0);
 }
