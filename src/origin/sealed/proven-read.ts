@@ -8,6 +8,7 @@ import type { Origin, ReadOptions } from '../contract/origin.ts'
 import type { DeltaRun } from './delta.ts'
 import { deltaRequestsMax, wrongAnswersMax } from './limits.ts'
 import type { Seal } from './seal.ts'
+import { urlOfKey } from './verify-options.ts'
 import type { WrongBlocks } from './wrong-blocks.ts'
 
 export interface ProvenRead {
@@ -88,7 +89,7 @@ async function load({ image, seal, offset, target }: ProvenRead, options: ReadOp
     await seal.tree.load(offset, target.length, options)
   } catch (error) {
     if (!isCacheError(error, 'image-changed', 'not-found')) throw error
-    const what = `${image.origin}${image.key}: its hash tree was replaced while it was read`
+    const what = `${urlOfKey(image.origin, image.key)}: its hash tree was replaced while it was read`
     throw new TreeChangedError('origin-failed', what, { cause: error })
   }
 }

@@ -10,10 +10,10 @@ import { type Image, identify } from '../../base/image.ts'
 import type { Origin, ReadOptions } from '../contract/origin.ts'
 import { appendedOffsets } from './appended-tree.ts'
 import { rootHashFileBytesMax, signatureFileBytesMax, superblockBytes } from './limits.ts'
-import type { SealRecord, SealTrust } from './seal.ts'
+import { digestOfCertificates, type SealRecord } from './seal.ts'
 import { digestBytesOf, isSuperblock, parseSuperblock, type TreeParameters } from './superblock.ts'
 import { treeLayoutOf } from './tree-layout.ts'
-import { rootHashSuffix, signatureSuffix, treeSuffix, type VerifyOptions } from './verify-options.ts'
+import { rootHashSuffix, signatureSuffix, treeSuffix, urlOfKey, type VerifyOptions } from './verify-options.ts'
 
 /** A tree that was found, not trusted yet. */
 interface FoundTree {
@@ -44,19 +44,19 @@ export class SealFinder {
   async find(image: Image, options: VerifyOptions, read: ReadOptions): Promise<SealRecord | null> {
     const found = (await this.#treeBeside(image, read)) ?? (await this.#treeBehind(image, options, read))
     if (!found) return null
-    const { rootHash, trust } = await this.#rootHashOf(image, found, options, read)
+    const { rootHash, trust, signer } = await this.#rootHashOf(image, found, options, read)
     const hashBytes = digestBytesOf[found.parameters.algorithm]
     if (rootHash.length !== 2 * hashBytes) {
       const what = `its root hash has ${rootHash.length / 2} bytes, and ${found.parameters.algorithm} has ${hashBytes}`
       throw this.#unproven(image, what)
     }
-    return { ...found, rootHash, trust }
+    return { ...found, rootHash, trust, signer }
   }
 
   async #treeBeside(image: Image, read: ReadOptions): Promise<FoundTree | null> {
     const file = await this.#beside(image, treeSuffix, read)
     if (!file) return null
-    const name = `${this.#parts.origin.url}${file.key}`
+    const name = urlOfKey(this.#parts.origin.url, file.key)
     if (file.sizeBytes < superblockBytes) throw this.#unproven(image, `${name} has ${file.sizeBytes} bytes`)
     const bytes = Buffer.alloc(superblockBytes)
     await this.#parts.origin.read(file, 0, bytes, read)
@@ -77,7 +77,7 @@ export class SealFinder {
       const bytes = Buffer.alloc(superblockBytes)
       await this.#parts.origin.read(image, offset, bytes, read)
       if (!isSuperblock(bytes)) continue
-      const name = `${this.#parts.origin.url}${image.key} at ${offset}`
+      const name = `${urlOfKey(this.#parts.origin.url, image.key)} at ${offset}`
       const parameters = this.#judged(image, () => parseSuperblock(bytes, name))
       const layout = treeLayoutOf(parameters, offset)
       if (layout.dataBytes === offset && offset + layout.bytes <= image.sizeBytes) {
@@ -92,32 +92,37 @@ export class SealFinder {
     tree: FoundTree,
     options: VerifyOptions,
     read: ReadOptions,
-  ): Promise<{ readonly rootHash: string; readonly trust: SealTrust }> {
-    if (options.rootHash !== null) return { rootHash: options.rootHash, trust: 'configured' }
+  ): Promise<Pick<SealRecord, 'rootHash' | 'trust' | 'signer'>> {
+    if (options.rootHash !== null) return { rootHash: options.rootHash, trust: 'configured', signer: null }
     const text = await this.#smallFile(image, rootHashSuffix, rootHashFileBytesMax, read)
     const isSigned = options.certificates.length > 0
-    if (isSigned) await this.#mustBeSigned(image, text, options.certificates, read)
-    if (text === null) return { rootHash: await this.#hashOfTop(image, tree, read), trust: 'pinned' }
+    const signer = isSigned ? await this.#signerOf(image, text, options.certificates, read) : null
+    if (text === null) return { rootHash: await this.#hashOfTop(image, tree, read), trust: 'pinned', signer }
     const rootHash = text.toString('latin1').trim().toLowerCase()
     if (!/^([0-9a-f]{2})+$/.test(rootHash)) throw this.#unproven(image, `${image.key}${rootHashSuffix} is no root hash`)
-    return { rootHash, trust: isSigned ? 'signed' : 'pinned' }
+    return { rootHash, trust: isSigned ? 'signed' : 'pinned', signer }
   }
 
-  /** @throws CacheError image-unproven: absent; image-corrupt: there, and not right */
-  async #mustBeSigned(
+  /**
+   * @returns the digest of the certificates' text by which it is signed
+   * @throws CacheError image-unproven: absent; image-corrupt: there, and not right
+   */
+  async #signerOf(
     image: Image,
     text: Buffer | null,
     certificates: readonly string[],
     read: ReadOptions,
-  ): Promise<void> {
+  ): Promise<string> {
     if (text === null) throw this.#unproven(image, `there is no ${image.key}${rootHashSuffix} beside it`)
     const signature = await this.#smallFile(image, signatureSuffix, signatureFileBytesMax, read)
     if (signature === null) throw this.#unproven(image, `there is no ${image.key}${signatureSuffix} beside it`)
     // Some sign the file, some the hash in it.
     const hash = Buffer.from(text.toString('latin1').trim(), 'latin1')
-    const complaints = [text, hash].map(content => this.#parts.signatureComplaint(certificates, signature, content))
-    if (complaints.includes('')) return
-    const what = `${this.#parts.origin.url}${image.key}${signatureSuffix}: ${complaints[0]}`
+    const complaintsOf = (trusted: readonly string[]) =>
+      [text, hash].map(content => this.#parts.signatureComplaint(trusted, signature, content))
+    const signer = certificates.find(certificate => complaintsOf([certificate]).includes(''))
+    if (signer !== undefined) return digestOfCertificates(signer)
+    const what = `${urlOfKey(this.#parts.origin.url, image.key)}${signatureSuffix}: ${complaintsOf(certificates)[0]}`
     throw new CacheError('image-corrupt', `${what}: nothing of ${image.key} is served`)
   }
 
@@ -161,6 +166,6 @@ export class SealFinder {
   }
 
   #unproven(image: Image, why: string): CacheError {
-    return new CacheError('image-unproven', `${this.#parts.origin.url}${image.key}: cannot be proven: ${why}`)
+    return new CacheError('image-unproven', `${urlOfKey(this.#parts.origin.url, image.key)}: cannot be proven: ${why}`)
   }
 }

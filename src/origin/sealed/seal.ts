@@ -1,6 +1,7 @@
 /**
  * Seal of an image: its hash tree, and the reason why the root hash is trusted.
  */
+import { createHash } from 'node:crypto'
 import type { Image } from '../../base/image.ts'
 import type { Delta } from './delta.ts'
 import type { HashTree } from './hash-tree.ts'
@@ -20,6 +21,8 @@ export interface SealRecord {
   /** In hex. */
   readonly rootHash: string
   readonly trust: SealTrust
+  /** Of `signed`: the digest of the certificates' text by which it is; null of others. Earlier records have none. */
+  readonly signer: string | null
   /** The file with the tree: another one beside the image, or the image itself. */
   readonly file: Image
   /** The superblock in that file. */
@@ -54,3 +57,8 @@ export interface SealKeeper {
 
 export const noTree: KeptTree = { read: async () => false, write: async () => {} }
 export const noKeeper: SealKeeper = { record: () => null, putRecord: async () => {}, tree: () => noTree }
+
+/** Tells PEM texts of certificates apart, in hex. */
+export function digestOfCertificates(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}

@@ -20,11 +20,11 @@ import { HashTree } from './hash-tree.ts'
 import { sealsMax, unsealedMs, upperBlocksBytesMax } from './limits.ts'
 import { type ProvenRead, readProven, TreeChangedError } from './proven-read.ts'
 import { ProvenStream } from './proven-stream.ts'
-import type { KnownSeal, Seal, SealKeeper, SealRecord } from './seal.ts'
+import { digestOfCertificates, type KnownSeal, type Seal, type SealKeeper, type SealRecord } from './seal.ts'
 import { SealFinder } from './seal-finder.ts'
 import type { TakenSource } from './taken-blocks.ts'
 import { hashingOf, keptBytesOf } from './tree-runs.ts'
-import { isProofFile, type OriginVerifyOptions, type VerifyOptions } from './verify-options.ts'
+import { isProofFile, type OriginVerifyOptions, urlOfKey, type VerifyOptions } from './verify-options.ts'
 import type { WrongBlocks } from './wrong-blocks.ts'
 
 export interface SealedOriginContext {
@@ -227,7 +227,7 @@ export class SealedOrigin extends ForwardingOrigin {
   async #found(image: Image, policy: VerifyOptions, read: ReadOptions): Promise<Seal> {
     const record = await this.#finder.find(image, policy, read)
     if (!record) {
-      const what = `${this.url}${image.key}: cannot be proven: there is no ${image.key}.verity beside it, and no tree in it`
+      const what = `${urlOfKey(this.url, image.key)}: cannot be proven: there is no ${image.key}.verity beside it, and no tree in it`
       throw new CacheError('image-unproven', what)
     }
     const seal = this.#sealed(image, record)
@@ -245,11 +245,16 @@ export class SealedOrigin extends ForwardingOrigin {
     const isTrusted =
       policy.rootHash !== null
         ? policy.rootHash === record.rootHash
-        : policy.certificates.length === 0 || record.trust === 'signed'
+        : policy.certificates.length === 0 || this.#isSignedBy(policy.certificates, record)
     if (!isTrusted) return null
     const seal = this.#sealed(image, record)
     this.#add(image, seal)
     return seal
+  }
+
+  /** By one of the certificates of now: others may have gone since, with their keys. */
+  #isSignedBy(certificates: readonly string[], { trust, signer }: SealRecord): boolean {
+    return trust === 'signed' && certificates.some(text => digestOfCertificates(text) === signer)
   }
 
   #add(image: Image, seal: Seal): void {
@@ -264,7 +269,7 @@ export class SealedOrigin extends ForwardingOrigin {
     const { parameters, file, offset } = record
     const alike = this.#olderOf(image, record).older?.kept
     const tree = new HashTree(parameters, Buffer.from(record.rootHash, 'hex'), offset, {
-      name: `${this.url}${image.key}`,
+      name: urlOfKey(this.url, image.key),
       id: image.id,
       proofs,
       upper: this.#upper,
@@ -306,7 +311,7 @@ export class SealedOrigin extends ForwardingOrigin {
     if (known) return known.tree
     const { proofs, keeper } = this.#parts
     return new HashTree(parameters, Buffer.from(rootHash, 'hex'), offset, {
-      name: `${this.url}${image.key}`,
+      name: urlOfKey(this.url, image.key),
       id: image.id,
       proofs,
       upper: this.#upper,

@@ -35,3 +35,8 @@ export const signatureSuffix = '.roothash.p7s'
 export function isProofFile(key: string): boolean {
   return [treeSuffix, rootHashSuffix, signatureSuffix].some(suffix => key.endsWith(suffix))
 }
+
+/** The URL of a file of an origin, for messages. */
+export function urlOfKey(url: string, key: string): string {
+  return url.endsWith('/') ? `${url}${key}` : `${url}/${key}`
+}

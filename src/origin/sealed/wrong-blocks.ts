@@ -8,6 +8,7 @@ import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import type { HashTree } from './hash-tree.ts'
 import { locatedBlocksMax, wrongPauseMsMin } from './limits.ts'
+import { urlOfKey } from './verify-options.ts'
 
 export interface WrongBlockCounters {
   /** Data blocks, and blocks of trees, that were not as their publisher made them. */
@@ -105,7 +106,7 @@ export class WrongBlocks {
   /** The error of a block of which no answer fits. */
   error(image: Image, tree: HashTree, block: number, answers: number): CacheError {
     const offset = block * tree.parameters.dataBlockBytes
-    const what = `${this.#url}${image.key}: none of ${answers} answers for the block at ${offset} fits its hash tree`
+    const what = `${urlOfKey(this.#url, image.key)}: none of ${answers} answers for the block at ${offset} fits its hash tree`
     return new CacheError('image-corrupt', `${what}: publish the image or its tree again`)
   }
 }

@@ -9,7 +9,9 @@ import t, { type Test } from 'tap'
 import { type Image, identify } from '../../../src/base/image.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
 import { FileOrigin } from '../../../src/origin/file/file-origin.ts'
+import { nothingHeld } from '../../../src/origin/sealed/delta.ts'
 import { OriginSeals } from '../../../src/origin/sealed/origin-seals.ts'
+import { noTree, type SealRecord } from '../../../src/origin/sealed/seal.ts'
 import type { OriginVerifyOptions } from '../../../src/origin/sealed/verify-options.ts'
 import { originContract } from '../../contract/origin.ts'
 import { noHoles } from '../../fixtures/extents.ts'
@@ -285,6 +287,26 @@ t.test('a signed root hash', { skip: noVeritysetup }, async t => {
     const preferred = await opened(t, directory, { verity: 'prefer', certificates: [certificate(other)] })
     await t.rejects(preferred.read(0, 1), { code: 'image-corrupt' }, 'a wrong signature is no missing one')
   }
+  // A record of before holds as long as its certificate does.
+  const kept = new Map<string, SealRecord>()
+  const { seals: keeping, image: known } = await opened(t, directory)
+  const putRecord = async ({ id }: Image, record: SealRecord) => void kept.set(id, record)
+  keeping.keepIn({ record: id => kept.get(id) ?? null, putRecord, tree: () => noTree }, nothingHeld)
+  const bare = () => new FileOrigin(pathToFileURL(directory).href, noHoles)
+  const readBy = (...names: string[]) => {
+    const origin = keeping.around(bare(), { ...required, certificates: names.map(certificate) }, null)
+    t.teardown(() => origin.close())
+    return origin.read(known, 0, Buffer.alloc(4096), { signal })
+  }
+  await readBy('ec', 'rsa')
+  t.match([...kept.values()], [{ trust: 'signed', signer: /^[0-9a-f]{64}$/ }])
+  rmSync(at('a.raw.roothash'))
+  await readBy('rsa')
+  await t.rejects(
+    readBy('ec'),
+    { code: 'image-unproven', message: /\/a\.raw: .*no a.raw.roothash beside/ },
+    'it has gone',
+  )
   put(at('a.raw.roothash'), 'ab'.repeat(32))
   const changed = await opened(t, directory, { certificates: [certificate('rsa')] })
   await t.rejects(changed.read(0, 1), { code: 'image-corrupt', message: /of another text/ })
