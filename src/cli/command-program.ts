@@ -45,7 +45,7 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
     .description('Presents VM parent images as files, read through a cache on a local SSD.')
     .version(readVersion())
     .exitOverride()
-    .configureOutput({ writeErr: writeError, outputError: (text, write) => write(withAdvice(text)) })
+    .configureOutput({ writeErr: writeError })
     .showSuggestionAfterError()
     .hook('preAction', (_program, command) => refuseEmpty(command))
     .addHelpText(
@@ -86,7 +86,15 @@ export function createProgram({ ended, writeError }: ProgramHooks): Command {
   ]) {
     define(program, ended)
   }
+  adviseIn(program, '')
   return program
+}
+
+/** Complaints of a command name the command whose help to read. @param above its names, from the program down */
+function adviseIn(command: Command, above: string): void {
+  for (const each of command.commands) adviseIn(each, `${above} ${each.name()}`)
+  const help = above.trim().split(' ')[0] || '[COMMAND]'
+  command.configureOutput({ outputError: (text, write) => write(withAdvice(text, help)) })
 }
 
 /**
@@ -101,9 +109,18 @@ function refuseEmpty(command: Command): void {
   if (first !== undefined) command.error(`error: ${first}: it is empty: is a variable not set?`)
 }
 
-/** Adds advice to the parser's complaints about unknown words, which have none. */
-function withAdvice(complaint: string): string {
-  const text = complaint.trim().replace(/command-argument value '(.*)' is invalid for argument '(.*)'\. /, '$2: ')
+/** The parser's complaints in the shape of ours; those about unknown words, which have none, get advice. */
+function withAdvice(complaint: string, help: string): string {
+  const text = complaint
+    .trim()
+    .replace(
+      /command-argument value '(.*)' is invalid for argument '(.*)'\. Allowed choices are (.*)\./,
+      '$2: "$1" is none of $3',
+    )
+    .replace(/(option '.*') argument '(.*)' is invalid\. Allowed choices are (.*)\./, '$1: "$2" is none of $3')
+    // Parsers of ours name the word themselves.
+    .replace(/command-argument value '.*' is invalid for argument '(.*)'\. /, '$1: ')
+    .replace(/(option '.*') argument '.*' is invalid\. /, '$1: ')
   const lacks = /^error: (unknown|missing|too many)|argument missing$/.test(text) && !text.includes('Did you mean')
-  return lacks ? `${text.replace(/\.$/, '')}: see "parentfs help [COMMAND]"\n` : `${text}\n`
+  return lacks ? `${text.replace(/\.$/, '')}: see "parentfs help ${help}"\n` : `${text}\n`
 }

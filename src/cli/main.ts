@@ -34,7 +34,10 @@ async function run(argv: readonly string[]): Promise<number> {
     },
     writeError: text => void process.stderr.write(asOneLine(text)),
   })
-  await program.parseAsync(argv)
+  // Help with a command that is not there would be that with all of them, without a word about it.
+  const [node = '', script = '', word, name] = argv
+  const isKnown = name === undefined || name.startsWith('-') || program.commands.some(each => each.name() === name)
+  await program.parseAsync(word === 'help' && !isKnown ? [node, script, name] : argv)
   return exitCode
 }
 

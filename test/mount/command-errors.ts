@@ -27,7 +27,7 @@ type Row = readonly [words: readonly string[], code: number, sentence: RegExp]
 
 const empty = /it is empty: is a variable not set\?/
 const unknown = /unknown option '--bogus': see "parentfs help/
-const missing = /missing required argument '\w+': see "parentfs help/
+const missing = /missing required argument '\w+': see "parentfs help [a-z]/
 const surplus = /too many arguments for '[\w-]+'\. Expected \d arguments? but got \d: see/
 const control = 'a\u001b[31m\nb'
 
@@ -55,11 +55,14 @@ const misspelt: readonly (readonly [words: readonly string[], sentence: RegExp])
   [['mount', '', '/x'], empty],
   [['mount', '--config', ''], empty],
   [['mount', 'file:///x', '/y', '--capacity', '-1'], /"-1" is not a size: write it like 500MiB/],
-  [['mount', 'file:///x', '/y', '--metrics-port', '70000'], /"70000" is not a port: give 1 to 65535/],
+  [
+    ['mount', 'file:///x', '/y', '--metrics-port', '70000'],
+    /^error: option '--metrics-port <port>': "70000" is not a port: give 1 to 65535/,
+  ],
   [['evict'], /evict needs an IMAGE, or --all/],
   [['evict', '--all', '--origin', ''], empty],
   [['drain', 'x'], surplus],
-  [['mode', 'writeback'], /mode: Allowed choices are promote, proxy/],
+  [['mode', 'writeback'], /mode: "writeback" is none of promote, proxy, forward/],
   [['profile', 'erase'], /unknown command 'erase'/],
   [['profile', 'import', 'a.raw'], missing],
   [['profile', 'check', ''], empty],
@@ -80,7 +83,7 @@ const misspelt: readonly (readonly [words: readonly string[], sentence: RegExp])
   [['web', '--port', '0'], /"0" is not a port/],
   [['web', 'a', '-m', 'b'], /a and -m b are two mounts: give one of them/],
   [['completion'], missing],
-  [['completion', 'tcsh'], /shell: Allowed choices are bash, zsh, fish/],
+  [['completion', 'tcsh'], /shell: "tcsh" is none of bash, zsh, fish/],
   [['completion', 'bash', 'zsh'], surplus],
 ]
 
@@ -132,6 +135,7 @@ function makeFiles(top: string) {
 function rowsOf(live: Place, dead: Place, { file, broken }: ReturnType<typeof makeFiles>): readonly Row[] {
   const [m, d, top] = [live.mountpoint, dead.mountpoint, live.top]
   return [
+    [['help', 'zzzz'], 2, /unknown command 'zzzz': see "parentfs help \[COMMAND\]"$/m],
     [['doctor', 'gopher://x/'], 1, /not an origin; it must begin with file:/],
     [['init', file], 1, /is there already: give another FILE, or --force/],
     [['mount', live.origin, file], 1, /is not a directory: name one that exists/],

@@ -1,7 +1,7 @@
 /**
  * Definitions of the commands about images.
  */
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { parseRange, parseSize } from '../../base/sizes.ts'
 import { type Ended, value } from '../output/argument-parsers.ts'
 import { addExamples } from './examples.ts'
@@ -43,7 +43,11 @@ export function definePromote(program: Command, ended: Ended): void {
   const what =
     'Bring IMAGE, or ranges of it, into the cache. What is there is skipped; Ctrl-C stops, and keeps what came.'
   const promote = ofImage(program, 'promote', what)
-    .option('--range <from-to>', 'only these bytes, like 0-1GiB or 10GiB- (may be repeated)', collectRanges, [])
+    .addOption(
+      new Option('--range <from-to>', 'only these bytes, like 0-1GiB or 10GiB- (may be repeated)')
+        .argParser(collectRanges)
+        .default([], 'the whole image'),
+    )
     .option('--group', 'have every member of the group bring it, each byte from the origin once')
     .action(async (image: string, { range, group, mountpoint }: PromoteOptions) => {
       const path = mountpoint ?? null

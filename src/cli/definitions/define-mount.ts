@@ -58,7 +58,11 @@ export function defineMount(program: Command, ended: Ended): void {
       'answer GET /metrics on this port of 127.0.0.1, to every user of this machine',
       value(parsePort),
     )
-    .option('-o <options>', `${mountOptionsKnown.join(',')}, separated by commas`, collect, [])
+    .addOption(
+      new Option('-o <options>', `${mountOptionsKnown.join(',')}, separated by commas`)
+        .argParser(collect)
+        .default([], 'none'),
+    )
     .option('--background', 'return when the mount answers; logs go to --log-file alone')
     .addOption(
       new Option('--log-level <level>', 'least severe level that is logged (default: info)')
