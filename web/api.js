@@ -18,21 +18,24 @@ export async function act(action, image, onProgress, signal) {
   const headers = { ...authorization(), 'content-type': 'application/json' }
   const answer = await ask(`api/${action}`, { method: 'POST', headers, body: JSON.stringify({ image }), signal })
   if (!answer.headers.get('content-type').startsWith('application/x-ndjson')) return answer.json()
-  for await (const text of split(answer.body, '\n')) {
+  const stopped = new Error('The daemon stopped before it was done: do it again.')
+  for await (const text of split(answer.body, '\n', stopped)) {
     const line = JSON.parse(text)
     if (line.type === 'done') return line.result
     if (line.type === 'failed') throw new Error(line.message)
     if (line.progress) onProgress(line.progress)
   }
-  throw new Error('The daemon stopped before it was done: do it again.')
+  throw stopped
 }
 
-/** Pieces of a stream of text. */
-export async function* split(body, separator) {
+/** Pieces of a stream of text. @throws `cut` where it breaks off: the browser's own words are no sentence */
+export async function* split(body, separator, cut) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader()
   let rest = ''
   for (;;) {
-    const { value, done } = await reader.read()
+    const { value, done } = await reader.read().catch(error => {
+      throw error.name === 'AbortError' ? error : cut
+    })
     if (done) return
     const pieces = (rest + value).split(separator)
     rest = pieces.pop()

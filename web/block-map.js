@@ -9,7 +9,7 @@ import { counted, share, size } from './format.js'
 
 const [hot, fetching, heldMask] = [16, 32, 15]
 const columns = 128
-const cellPixels = 6
+const cellPixels = 8
 const runsShown = 300
 const longest = 2 ** 53 - 1
 
@@ -82,7 +82,7 @@ export function blockMap(name, onMap) {
     put(
       words,
       `${whole ? 'The whole image' : `${size(map.from)} to ${size(map.to)}`}: ${size(map.heldBytes)} held`,
-      `, ${share(map.heldBytes, map.to - map.from)}; ${size(map.fetchingBytes)} being fetched. A cell is ${size(map.cellBytes)}.`,
+      `, ${share(map.heldBytes, map.to - map.from)}; ${size(map.fetchingBytes)} being fetched. A cell is ${size(map.cellBytes)}, as high as much of it is held.`,
     )
     canvas.setAttribute('aria-label', `Map of the blocks: ${words.textContent}`)
     if (shown.isPicture()) draw(canvas, map)
@@ -148,18 +148,20 @@ function draw(canvas, { runs, cells }) {
     for (let end = at + count; at < end; ) {
       const [x, y] = [at % columns, Math.floor(at / columns)]
       const here = Math.min(end - at, wide - x)
-      const fill = (style, alpha, height) => {
-        context.globalAlpha = alpha
+      const fill = (style, from, height) => {
         context.fillStyle = style
-        context.fillRect(x * cellPixels, (y + 1) * cellPixels - height, here * cellPixels, height)
+        context.fillRect(x * cellPixels, y * cellPixels + from, here * cellPixels, height)
       }
-      fill(empty, 1, cellPixels)
-      if (held > 0) fill(value & hot ? warm : cold, 0.3 + 0.7 * (held / 8), cellPixels)
-      if (value & fetching) fill(coming, 1, cellPixels / 2)
+      // As high as much is held, in eighths. What is on its way has a line to what is below it.
+      fill(empty, 0, cellPixels)
+      if (held > 0) fill(value & hot ? warm : cold, cellPixels - held, held)
+      if (value & fetching) {
+        fill(coming, 0, 3)
+        fill(empty, 3, 1)
+      }
       at += here
     }
   }
-  context.globalAlpha = 1
 }
 
 function valueAt({ runs }, cell) {

@@ -1,5 +1,5 @@
 /** Charts: own SVG over time, each with its table. */
-import { h, put, s, table } from './dom.js'
+import { h, put, refresh, s, table } from './dom.js'
 import { clock } from './format.js'
 
 const [height, left, right, top, bottom] = [170, 62, 8, 8, 20]
@@ -16,7 +16,7 @@ export function setTables(shown) {
 
 /**
  * A figure with a picture and the same as a table.
- * @param keys `[[class, label], ...]`. @param makeTable called when it is shown
+ * @param keys `[[class, label, class of the kind], ...]`. @param makeTable called when it is shown
  */
 export function figure(title, keys, picture, makeTable, more = {}) {
   const place = h('div', {}, picture)
@@ -24,12 +24,14 @@ export function figure(title, keys, picture, makeTable, more = {}) {
   const button = h('button', { type: 'button', onclick: () => show(!isTable) })
   const element = h(
     'figure',
-    { class: more.wide ? 'wide' : null, 'data-figure': more.id },
+    { class: more.wide ? 'wide' : null, 'data-figure': more.id, 'aria-label': title },
     h(
       'figcaption',
       {},
       h('h3', {}, title),
-      keys.map(([name, label]) => h('span', { class: 'key' }, h('i', { class: `f-${name}` }), label)),
+      keys.map(([name, label, kind = '']) =>
+        h('span', { class: 'key' }, h('i', { class: `f-${name} ${kind}` }), label),
+      ),
       button,
     ),
     place,
@@ -41,7 +43,7 @@ export function figure(title, keys, picture, makeTable, more = {}) {
     update()
   }
   function update() {
-    if (isTable) put(place, makeTable())
+    if (isTable) (place.firstChild === picture ? put : refresh)(place, makeTable())
     else if (place.firstChild !== picture) put(place, picture)
   }
   element.addEventListener('tables', ({ detail }) => show(detail))
@@ -83,7 +85,7 @@ export function timeChart({ id, title, series, format, isLog = false, isBytes = 
       rows.map(sample => [clock(sample.atMs), ...series.map(({ of }) => text(of(sample)))]),
     )
   }
-  const keys = series.map(({ name, label }) => [name, label])
+  const keys = series.map(({ name, label }, k) => [name, label, `line-key dash-${k}`])
   const shown = figure(title, keys, plot, makeTable, { id })
   const draw = () => {
     view = scaleOf(samples, series, width, { isLog, isBytes })
@@ -91,7 +93,7 @@ export function timeChart({ id, title, series, format, isLog = false, isBytes = 
     put(
       svg,
       axesOf(view, samples, format, width),
-      series.map(each => lineOf(each, samples, view)),
+      series.map((each, k) => lineOf(each, samples, view, k)),
     )
   }
   svg.addEventListener('pointermove', event => {
@@ -167,8 +169,11 @@ function axesOf({ x, y, fromMs, toMs, ticks }, samples, format, width) {
   return [...lines, ...times]
 }
 
-/** Gaps where there is no value, or where no sample was taken for a while; a value alone is a dot. */
-function lineOf({ name, of }, samples, { x, y }) {
+/**
+ * Gaps where there is no value, or where no sample was taken for a while; a value alone is a dot.
+ * @param k number of the series, which its dashes follow
+ */
+function lineOf({ name, of }, samples, { x, y }, k) {
   let [path, wasHere, beforeMs] = ['', false, 0]
   for (const sample of samples) {
     const value = of(sample)
@@ -182,7 +187,7 @@ function lineOf({ name, of }, samples, { x, y }) {
     wasHere = true
     beforeMs = sample.atMs
   }
-  return s('path', { class: `c-${name}`, d: path })
+  return s('path', { class: `c-${name} dash-${k}`, d: path })
 }
 
 /** A bar of parts of a whole, with marks; and its table. @param read `{ whole, parts: [[class, label, value]], marks }` */
@@ -204,7 +209,7 @@ export function barFigure(id, title, keys, format, makeRows) {
     const wide = value => Math.min(width, (width * value) / Math.max(1, read.whole))
     let at = 0
     const parts = read.parts.map(([name, , value]) => {
-      const rect = s('rect', { class: `f-${name}`, x: at, y: 18, width: Math.max(0, wide(value)), height: 20 })
+      const rect = s('rect', { class: `part f-${name}`, x: at, y: 18, width: Math.max(0, wide(value)), height: 20 })
       at += wide(value)
       return rect
     })

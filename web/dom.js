@@ -52,38 +52,58 @@ export function put(element, ...children) {
   return element
 }
 
-/** A table of rows; a cell is a text, a number as text in `{n}`, or a node. */
-export function table(caption, head, rows) {
-  const cell = (tag, value) => {
-    const isNumber = value !== null && typeof value === 'object' && 'n' in value
-    return h(tag, { class: isNumber ? 'n' : null, scope: tag === 'th' ? 'col' : null }, isNumber ? value.n : value)
+/**
+ * The same as `put`, for children without listeners that are made anew each second: nodes that are there stay, and with
+ * them the focus, a selection and the place where a table was scrolled to.
+ */
+export function refresh(element, ...children) {
+  const next = children.flat().filter(child => child !== null && child !== undefined)
+  match(
+    element,
+    next.map(child => (child instanceof Node ? child : document.createTextNode(child))),
+  )
+  return element
+}
+
+function match(element, next) {
+  for (const [k, child] of next.entries()) {
+    const old = element.childNodes[k]
+    if (!old) element.append(child)
+    else if (old.nodeName !== child.nodeName) old.replaceWith(child)
+    else if (old.nodeType === Node.TEXT_NODE) {
+      if (old.data !== child.data) old.data = child.data
+    } else {
+      for (const { name } of [...old.attributes]) if (!child.hasAttribute(name)) old.removeAttribute(name)
+      for (const { name, value } of child.attributes)
+        if (old.getAttribute(name) !== value) old.setAttribute(name, value)
+      match(old, [...child.childNodes])
+    }
   }
+  while (element.childNodes.length > next.length) element.lastChild.remove()
+}
+
+/** A table of rows; a cell is a text, a number as text in `{n}`, or a node. Without a head it has names and values. */
+export function table(caption, head, rows) {
+  const cell = (tag, scope, value) => {
+    const isNumber = value !== null && typeof value === 'object' && 'n' in value
+    return h(tag, { class: isNumber ? 'n' : null, scope }, isNumber ? value.n : value)
+  }
+  const rowOf = ([name, ...values]) =>
+    h(
+      'tr',
+      {},
+      cell('th', 'row', name),
+      values.map(value => cell('td', null, value)),
+    )
+  const headRow = head?.map(value => cell('th', 'col', value))
   return h(
     'div',
     { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': `${caption}, table` },
     h(
       'table',
-      {},
-      h(
-        'thead',
-        {},
-        h(
-          'tr',
-          {},
-          head.map(value => cell('th', value)),
-        ),
-      ),
-      h(
-        'tbody',
-        {},
-        rows.map(row =>
-          h(
-            'tr',
-            {},
-            row.map(value => cell('td', value)),
-          ),
-        ),
-      ),
+      { class: head ? null : 'facts' },
+      headRow && h('thead', {}, h('tr', {}, headRow)),
+      h('tbody', {}, rows.map(rowOf)),
     ),
   )
 }

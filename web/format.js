@@ -29,9 +29,11 @@ export const each = value => `${count(value)}/s`
 export function time(seconds) {
   if (seconds === null) return '–'
   if (seconds >= 60) return `over ${Math.floor(seconds)} s`
-  if (seconds >= 1) return `${seconds.toFixed(1)} s`
-  return seconds >= 0.001 ? `${(seconds * 1000).toFixed(1)} ms` : `${Math.ceil(seconds * 1e6)} µs`
+  if (seconds >= 1) return `${short(seconds)} s`
+  return seconds >= 0.001 ? `${short(seconds * 1000)} ms` : `${Math.ceil(seconds * 1e6)} µs`
 }
+
+const short = value => value.toFixed(value >= 99.95 ? 0 : 1)
 
 /** Seconds as age. */
 export function age(seconds) {
@@ -41,6 +43,7 @@ export function age(seconds) {
 }
 
 export function share(part, whole) {
+  if (part > 0 && part / whole < 0.0005) return 'under 0.1 %'
   return whole > 0 ? `${((100 * part) / whole).toFixed(part / whole >= 0.9995 || part === 0 ? 0 : 1)} %` : '–'
 }
 

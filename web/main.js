@@ -2,7 +2,7 @@
 import { whenSessionIsLost } from './api.js'
 import { setTables } from './chart.js'
 import { h, plain, put } from './dom.js'
-import { hasSession, logIn, redeemLink } from './session.js'
+import { decoded, hasSession, logIn, redeemLink } from './session.js'
 import { stormOf } from './storm.js'
 import { follow } from './stream.js'
 import { curve } from './views/curve.js'
@@ -48,16 +48,9 @@ function show(hash = location.hash) {
     else link.removeAttribute('aria-current')
   }
   put(main, view.element)
+  scrollTo(0, 0)
   main.dataset.view = name === 'image' ? 'image' : wanted
   view.update()
-}
-
-function decoded(text) {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
 }
 
 function showLogin(why) {
@@ -221,7 +214,7 @@ function setUp() {
     if (!document.hidden && state.status) view?.update()
   })
   addEventListener('hashchange', async () => {
-    if (/^#token=/.test(location.hash)) await begin()
+    if (location.hash.startsWith('#token=')) await begin()
     else show()
   })
   whenSessionIsLost(showLogin)

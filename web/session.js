@@ -16,15 +16,16 @@ export function authorization() {
 
 /** Exchange the token of the address, if it has one. @returns why it failed, or null */
 export async function redeemLink() {
-  const match = /^#token=([\w.~-]+)/.exec(location.hash)
-  if (!match) return null
+  const { hash } = location
+  if (!hash.startsWith('#token=')) return null
   history.replaceState(null, '', `${location.pathname}${location.search}#/overview`)
-  return logIn(match[1])
+  return logIn(hash)
 }
 
-/** @returns why it failed, or null */
+/** @param said a token, or a link that ends with one; base64 has `+`, `/` and `=`. @returns why it failed, or null */
 export async function logIn(said) {
-  const token = /#token=([\w.~-]+)/.exec(said)?.[1] ?? said.trim()
+  const inLink = /#token=(.*)$/.exec(said.trim())
+  const token = inLink ? decoded(inLink[1]) : said.trim()
   try {
     const headers = { 'content-type': 'application/json' }
     const answer = await fetch('api/session', { method: 'POST', headers, body: JSON.stringify({ token }) })
@@ -35,6 +36,15 @@ export async function logIn(said) {
     return null
   } catch {
     return 'The page does not answer. Is "parentfs web" still running?'
+  }
+}
+
+/** Browsers write some characters of an address as `%XX`; text that is no such code stays as it is. */
+export function decoded(text) {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
   }
 }
 

@@ -6,6 +6,7 @@ import { askStream, split } from './api.js'
 
 const retryMs = 1000
 const silenceMsMax = 8000
+const hasGone = 'The daemon has gone. Waiting for the next one.'
 
 /** @param on `{ history(data), snapshot(data), gone(message) }` */
 export function follow(on) {
@@ -35,12 +36,12 @@ export function follow(on) {
       try {
         heardMs = performance.now()
         const { body } = await askStream(leave.signal)
-        for await (const text of split(body, '\n\n')) {
+        for await (const text of split(body, '\n\n', new Error(hasGone))) {
           heardMs = performance.now()
           const [, name, data] = /^event: (\w+)\ndata: (.*)$/s.exec(text) ?? []
           if (name === 'history' || name === 'snapshot') tell(name, JSON.parse(data))
         }
-        tell('gone', 'The daemon has gone. Waiting for the next one.')
+        tell('gone', hasGone)
       } catch (error) {
         if (error.status === 401) break
         tell('gone', error.name === 'AbortError' ? 'The daemon says nothing. Asking again.' : error.message)

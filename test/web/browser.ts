@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
-import { noBrowser, openPage, startBrowser } from '../fixtures/chromium.ts'
+import { noBrowser, openServed, startBrowser, waitMs } from '../fixtures/chromium.ts'
 import { until } from '../fixtures/until.ts'
 import { fakeSource, imageStatus, liveStatus, servePage, TiB } from '../fixtures/web-page.ts'
 
@@ -17,21 +17,11 @@ const hostile = [
   '../../%2e%2e/#/health?x=1&y=2',
 ]
 
-/** Longest wait for a state of the page, in milliseconds: far more than a busy machine needs. */
-const waitMs = Number(process.env.WAIT_MS ?? 60_000)
-
 let browser: Browser
 if (!noBrowser) browser = await startBrowser(t)
 
-async function opened(t: Test, served: { readonly port: number; link(): string }, more = {}) {
-  const allowed = `http://127.0.0.1:${served.port}/`
-  const { page, context, complaints } = await openPage(browser, allowed, more)
-  page.setDefaultTimeout(waitMs)
-  t.teardown(() => context.close())
-  await page.goto(served.link())
-  await page.waitForSelector('#state:not(:text("connecting"))')
-  return { page, context, complaints }
-}
+const opened = (t: Test, served: { readonly port: number; link(): string }, more = {}) =>
+  openServed(t, browser, served, more)
 
 /** A directory beside the test for pictures. */
 function shotsIn(t: Test): string {
@@ -82,7 +72,7 @@ t.test('every view in both themes says what there is, with nothing from elsewher
       const isThere = async () => (await page.locator('#main figure table').count()) >= tables
       await until(isThere, waitMs, 'the tables')
       t.equal(await page.locator('#main figure svg').count(), 0, 'no picture is left')
-      if (key === '4') await page.waitForSelector('td:text("1000 MiB (now)")')
+      if (key === '4') await page.waitForSelector('th:text("1000 MiB (now)")')
       if (key === '5') await page.waitForSelector('tr:has-text("<b>c\\\\u{202e}"):has-text("quarantined")')
       await page.keyboard.press('t')
     }

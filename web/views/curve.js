@@ -15,10 +15,13 @@ export function curve(state) {
   const words = h('p', {}, 'Estimating…')
   let [plan, rows, wide] = [null, [], 1100]
   const keys = [
-    ['miss', 'the eviction policy in force'],
-    ['hit', 'exact LRU'],
+    ['miss', 'the eviction policy in force', 'line-key dash-0'],
+    ['hit', 'exact LRU', 'line-key dash-1'],
   ]
-  const shown = figure('Miss-ratio curve', keys, plot, () => tableOf(rows, plan), { id: 'curve', wide: true })
+  const shown = figure('Miss-ratio curve: misses of all reads, by capacity', keys, plot, () => tableOf(rows, plan), {
+    id: 'curve',
+    wide: true,
+  })
   shown.element.hidden = true
   const stop = watchReport('plan', refreshMs, show, message => put(words, message))
   function show(next) {
@@ -27,7 +30,7 @@ export function curve(state) {
     shown.element.hidden = rows.length === 0
     if (next === null) put(words, 'This mount estimates no miss-ratio curve.')
     else if (rows.length === 0) put(words, 'Nothing was read yet: a curve needs the reads of some hours.')
-    else put(words, `From ${counted(next.reads, 'read')}, of which a sample was looked at; eviction ${next.policy}.`)
+    else put(words, `Estimated from a sample of ${counted(next.reads, 'read')}. Eviction policy: ${next.policy}.`)
     draw()
   }
   function draw() {
@@ -38,9 +41,9 @@ export function curve(state) {
     const [first, last] = [Math.min(...logs), Math.max(...logs)]
     const x = bytes => left + ((wide - left - right) * (Math.log2(bytes) - first)) / Math.max(1e-9, last - first)
     const y = ratio => 14 + (high - bottom - 14) * (1 - ratio)
-    const line = (name, of) => {
+    const line = (name, k, of) => {
       const points = rows.map(row => `${x(row.capacityBytes).toFixed(1)} ${y(of(row).missRatio).toFixed(1)}`)
-      return s('path', { class: `c-${name}`, d: `M${points.join('L')}` })
+      return s('path', { class: `c-${name} dash-${k}`, d: `M${points.join('L')}` })
     }
     const now = plan.capacityBytes ?? state.status?.cache.capacityBytes
     const step = Math.ceil((rows.length * labelWide) / (wide - left - right))
@@ -61,8 +64,8 @@ export function curve(state) {
       now
         ? s('text', { x: x(now) + (isLate ? -5 : 5), y: 26, 'text-anchor': isLate ? 'end' : 'start' }, 'capacity now')
         : null,
-      line('hit', row => row.lru),
-      line('miss', row => row.policy),
+      line('hit', 1, row => row.lru),
+      line('miss', 0, row => row.policy),
     )
   }
   const unwatch = watchWidth(plot, next => {

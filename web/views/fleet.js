@@ -16,8 +16,8 @@ export function fleet() {
   const words = h('p', {}, 'Asking…')
   let [members, wide] = [[], 1100]
   const keys = [
-    ['hit', 'this host'],
-    ['third', 'answers'],
+    ['hit', 'this host', 'round'],
+    ['third', 'answers', 'round'],
     ['miss', 'does not'],
   ]
   const shown = figure('Fleet', keys, plot, () => tableOf(members), { id: 'fleet', wide: true })
@@ -43,7 +43,7 @@ export function fleet() {
     const most = others.reduce((max, each) => Math.max(max, bytesOf(each)), 1)
     const [x0, y0] = [wide / 2, 220]
     const hosts = others.map((each, k) => {
-      const angle = (2 * Math.PI * k) / others.length - Math.PI / 2
+      const angle = (2 * Math.PI * k) / others.length
       const x = x0 + Math.max(100, x0 - 130) * Math.cos(angle)
       return { each, x, y: y0 + 175 * Math.sin(angle), name: plain(nameOf(each)) }
     })
@@ -59,7 +59,9 @@ export function fleet() {
         }),
       ),
       hosts.map(({ each, x, y, name }) =>
-        s('circle', { class: isWell(each) ? 'f-third' : 'f-miss', cx: x, cy: y, r: 10 }, s('title', {}, name)),
+        isWell(each)
+          ? s('circle', { class: 'f-third', cx: x, cy: y, r: 10 }, s('title', {}, name))
+          : s('rect', { class: 'f-miss', x: x - 9, y: y - 9, width: 18, height: 18 }, s('title', {}, name)),
       ),
       s('circle', { class: 'f-hit', cx: x0, cy: y0, r: 15 }),
       ownLabel,
@@ -82,7 +84,7 @@ export function fleet() {
   }
 }
 
-/** Labels within the width; one that would lie on another is left out: the circle tells the name, the table has it. */
+/** Labels within the width; one that would lie on another is left out: the mark tells the name, the table has it. */
 function labeller(wide) {
   const taken = []
   return (name, x, y, kind) => {

@@ -1,6 +1,6 @@
 /** Health: the cache disk, each origin, storms, takeovers, and the work in the background. */
 import { timeChart } from '../chart.js'
-import { foreign, h, put, table } from '../dom.js'
+import { foreign, h, refresh, table } from '../dom.js'
 import { age, count, counted, size, time } from '../format.js'
 import { stormOf } from '../storm.js'
 
@@ -9,9 +9,8 @@ const kinds = { healthy: 'good', available: 'good', recovering: 'warn', degraded
 const badge = state => h('span', { class: `badge ${kinds[state] ?? 'bad'}` }, state)
 
 export function health(state) {
-  const [disk, storm, origins, work] = ['disk', 'storm', 'origins', 'work'].map(id =>
-    h('figure', { class: 'wide', 'data-figure': id }),
-  )
+  const [disk, origins] = ['disk', 'origins'].map(id => h('figure', { class: 'wide', 'data-figure': id }))
+  const [storm, work] = ['storm', 'work'].map(id => h('figure', { 'data-figure': id }))
   const charts = [
     timeChart({
       ...{ id: 'in-flight', title: 'In flight', format: count },
@@ -37,16 +36,16 @@ export function health(state) {
       'div',
       { class: 'grid' },
       disk,
-      storm,
-      charts.map(({ element }) => element),
       origins,
+      storm,
       work,
+      charts.map(({ element }) => element),
     ),
     update() {
       const { status, samples } = state
       if (!status) return
       const { health, takeovers, scrub, passthrough, prefetch, promotion, retirement, pinned, written } = status
-      put(
+      refresh(
         disk,
         h('figcaption', {}, h('h3', {}, 'Cache disk'), badge(health.state)),
         h(
@@ -58,7 +57,7 @@ export function health(state) {
         ),
       )
       const { isStorm, sentence, facts } = stormOf(status, samples)
-      put(
+      refresh(
         storm,
         h(
           'figcaption',
@@ -69,38 +68,32 @@ export function health(state) {
         h('p', {}, sentence),
         table(
           'Storm',
-          ['', { n: 'now' }],
+          null,
           facts.map(([name, value]) => fact(name, value)),
         ),
       )
-      put(origins, h('figcaption', {}, h('h3', {}, 'Origins')), originTable(status.origins))
-      put(
+      refresh(origins, h('figcaption', {}, h('h3', {}, 'Origins')), originTable(status.origins))
+      refresh(
         work,
         h('figcaption', {}, h('h3', {}, 'Workers and background work')),
-        table(
-          'Background work',
-          ['', { n: '' }],
-          [
-            fact('workers that took over', count(takeovers.count)),
-            fact('longest pause of readers', `${takeovers.longestPauseMs} ms`),
-            fact('outlives a dead worker', takeovers.possible ? 'yes' : 'no'),
-            fact('read ahead and not read yet', size(prefetch.bufferedBytes)),
-            fact('waiting for promotion', size(promotion.queuedBytes)),
-            fact('promoted', size(promotion.promotedBytes)),
-            ...(written ? [fact('written to the cache disk', size(written.bytes))] : []),
-            ...(written && written.leftBytes !== null
-              ? [fact('left of the write budget', size(written.leftBytes))]
-              : []),
-            fact('pinned images hold', `${size(pinned.heldBytes)} of ${size(pinned.allowedBytes)}`),
-            fact('compared by the scrub', size(scrub.verifiedBytes)),
-            fact('damaged blocks found', count(scrub.corruptBlocks)),
-            fact(
-              'read by the kernel itself',
-              passthrough.off === '' ? counted(passthrough.images, 'image') : `none: ${passthrough.off}`,
-            ),
-            fact('superseded versions', count(retirement.superseded)),
-          ],
-        ),
+        table('Background work', null, [
+          fact('workers that took over', count(takeovers.count)),
+          fact('longest pause of readers', `${takeovers.longestPauseMs} ms`),
+          fact('outlives a dead worker', takeovers.possible ? 'yes' : 'no'),
+          fact('read ahead and not read yet', size(prefetch.bufferedBytes)),
+          fact('waiting for promotion', size(promotion.queuedBytes)),
+          fact('promoted', size(promotion.promotedBytes)),
+          ...(written ? [fact('written to the cache disk', size(written.bytes))] : []),
+          ...(written && written.leftBytes !== null ? [fact('left of the write budget', size(written.leftBytes))] : []),
+          fact('pinned images hold', `${size(pinned.heldBytes)} of ${size(pinned.allowedBytes)}`),
+          fact('compared by the scrub', size(scrub.verifiedBytes)),
+          fact('damaged blocks found', count(scrub.corruptBlocks)),
+          fact(
+            'read by the kernel itself',
+            passthrough.off === '' ? counted(passthrough.images, 'image') : `none: ${passthrough.off}`,
+          ),
+          fact('superseded versions', count(retirement.superseded)),
+        ]),
       )
       for (const chart of charts) chart.update(samples)
     },

@@ -2,7 +2,7 @@
 import { act, get } from '../api.js'
 import { blockMap } from '../block-map.js'
 import { barFigure, figure } from '../chart.js'
-import { foreign, h, put, s, table } from '../dom.js'
+import { foreign, h, put, refresh, s, table } from '../dom.js'
 import { count, counted, rate, share, size, time } from '../format.js'
 import { watchReport } from '../report.js'
 import { allowsActions } from '../session.js'
@@ -19,6 +19,8 @@ export function image(name) {
     h('div', { class: 'wide' }),
   ]
   const buttons = h('div', { class: 'bar' })
+  // Empty pictures of an image that is not there say nothing.
+  const rest = h('div', { hidden: true }, buttons)
   let [described, timer, isClosed] = [null, 0, false]
   const ages = barFigure(
     'ages',
@@ -43,6 +45,7 @@ export function image(name) {
       described = await get('image', { image: name })
       if (isClosed) return
       put(problem)
+      rest.hidden = false
       showFacts()
       profile.update(described)
       actions.update(described)
@@ -75,7 +78,7 @@ export function image(name) {
       ['modified', described.modifiedMs === 0 ? 'unknown' : new Date(described.modifiedMs).toISOString()],
       ['id', described.imageId],
     ]
-    put(facts, h('figcaption', {}, h('h3', {}, 'Facts')), table('Facts', ['', ''], rows))
+    refresh(facts, h('figcaption', {}, h('h3', {}, 'Facts')), table('Facts', null, rows))
   }
   function showLocations(list) {
     if (list === null) return put(locations)
@@ -95,18 +98,12 @@ export function image(name) {
   const visible = () => {
     if (!document.hidden) void load()
   }
+  rest.append(h('div', { class: 'grid' }, map.element, ages.element, profile.element, locations, facts))
   document.addEventListener('visibilitychange', visible)
   void load()
   return {
     title: name,
-    element: h(
-      'div',
-      {},
-      h('h2', {}, foreign(name)),
-      problem,
-      buttons,
-      h('div', { class: 'grid' }, map.element, ages.element, profile.element, locations, facts),
-    ),
+    element: h('div', {}, h('h2', {}, foreign(name)), problem, rest),
     update() {},
     onKey: key => map.onKey(key),
     close() {
@@ -176,12 +173,17 @@ function profileFigure() {
 function actionsFor(name, place, onDone) {
   if (!allowsActions()) return { update() {}, close() {} }
   const leave = new AbortController()
-  const [said, bar] = [h('span', { role: 'status' }), h('progress', { hidden: true, max: 1 })]
+  const [said, bar] = [h('span', { role: 'status' }), h('progress', { hidden: true, max: 1, 'aria-label': 'Progress' })]
   let [isPinned, isBusy, isAsked] = [false, false, false]
-  const button = (label, onclick) => h('button', { type: 'button', onclick }, label)
+  const button = (label, onclick, onblur) => h('button', { type: 'button', onclick, onblur }, label)
+  const setBusy = next => {
+    isBusy = next
+    // Not disabled: the focus would be lost.
+    for (const each of place.querySelectorAll('button')) each.setAttribute('aria-disabled', String(isBusy))
+  }
   const run = async action => {
     if (isBusy) return
-    isBusy = true
+    setBusy(true)
     put(said, `${action}…`)
     try {
       const result = await act(
@@ -198,16 +200,21 @@ function actionsFor(name, place, onDone) {
     } catch (error) {
       if (error.name !== 'AbortError') put(said, error.message)
     }
-    isBusy = false
+    setBusy(false)
     bar.hidden = true
     onDone()
   }
   const pin = button('Pin', () => run(isPinned ? 'unpin' : 'pin'))
-  const evict = button('Evict', () => {
-    if (isAsked) void run('evict')
-    isAsked = !isAsked
+  const askForEviction = next => {
+    isAsked = next
     put(evict, isAsked ? 'Evict: press again' : 'Evict')
-  })
+  }
+  const pressEvict = () => {
+    if (isBusy) return
+    if (isAsked) void run('evict')
+    askForEviction(!isAsked)
+  }
+  const evict = button('Evict', pressEvict, () => askForEviction(false))
   put(
     place,
     button('Promote all of it', () => run('promote')),

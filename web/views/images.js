@@ -1,7 +1,7 @@
 /** Images: a window of the list, by order and search. */
 import { get } from '../api.js'
 import { foreign, h, plain, put } from '../dom.js'
-import { count, share, size } from '../format.js'
+import { count, counted, share, size } from '../format.js'
 
 const pageImages = 100
 const refreshMs = 10_000
@@ -17,7 +17,10 @@ export const linkTo = name => `#/image/${encodeURIComponent(name)}`
 
 export function images(state) {
   const [body, summary] = [h('tbody'), h('span', { role: 'status' })]
-  let [from, order, found, search, asking, timer] = [0, 'name', 0, state.search, null, 0]
+  // Back from an image, the list is where it was.
+  const { from: keptFrom = 0, order: keptOrder = 'name', search: keptSearch } = state.list ?? {}
+  const isKept = keptSearch === state.search
+  let [from, order, found, search, asking, timer] = [isKept ? keptFrom : 0, keptOrder, 0, state.search, null, 0]
   const back = h('button', { type: 'button', onclick: () => turn(-1) }, 'Previous (p)')
   const on = h('button', { type: 'button', onclick: () => turn(1) }, 'Next (n)')
   const heads = columns.map(([key, label, isNumber]) => {
@@ -38,6 +41,7 @@ export function images(state) {
   async function load() {
     asking?.abort()
     clearTimeout(timer)
+    state.list = { from, order, search }
     const mine = (asking = new AbortController())
     try {
       const params = { from, count: pageImages, order, search }
@@ -60,7 +64,9 @@ export function images(state) {
     put(
       summary,
       found === 0
-        ? `No image of ${count(total)}${search === '' ? '' : ' has that in its name'}.`
+        ? total === 0
+          ? 'No image was looked up yet: list the mount, or open one.'
+          : `None of ${counted(total, 'image')} has that in its name.`
         : `${from + 1} to ${last} of ${found}${found === total ? '' : `, found among ${total}`}`,
     )
     back.disabled = from === 0
@@ -149,9 +155,18 @@ function rowOf(image) {
   return h(
     'tr',
     { 'data-name': image.name },
-    h('td', { class: 'name' }, h('a', { href: linkTo(image.name), title: plain(image.name) }, foreign(image.name))),
+    h(
+      'th',
+      { class: 'name', scope: 'row' },
+      h('a', { href: linkTo(image.name), title: plain(image.name) }, foreign(image.name)),
+    ),
     h('td', { class: 'n' }, size(image.sizeBytes)),
-    h('td', { class: 'n' }, held, ` ${size(image.residentBytes)}, ${share(image.residentBytes, image.sizeBytes)}`),
+    h(
+      'td',
+      { class: 'n' },
+      held,
+      h('span', { class: 'held' }, `${size(image.residentBytes)}, ${share(image.residentBytes, image.sizeBytes)}`),
+    ),
     h('td', { class: 'n' }, `${count(image.hits)}, ${size(image.hitBytes)}`),
     h('td', { class: 'n' }, `${count(image.misses)}, ${size(image.missBytes)}`),
     h('td', {}, marks.join(', ')),

@@ -1,6 +1,6 @@
 /** Overview: throughput and latency of hits and misses, capacity, promotion and eviction. */
 import { barFigure, timeChart } from '../chart.js'
-import { h, put } from '../dom.js'
+import { h, refresh } from '../dom.js'
 import { count, each, rate, share, size, time } from '../format.js'
 
 const series = (name, label, column) => ({ name, label, of: sample => sample[column] })
@@ -43,7 +43,7 @@ export function overview(state) {
     [['hit', 'used']],
     size,
     ({ whole, parts, marks }) => ({
-      head: ['', { n: 'bytes' }, { n: 'share' }],
+      head: ['mark', { n: 'bytes' }, { n: 'share' }],
       rows: [...parts.map(([, label, value]) => [label, value]), ...marks, ['capacity', whole]].map(
         ([label, value]) => [label, { n: size(value) }, { n: share(value, whole) }],
       ),
@@ -69,7 +69,7 @@ export function overview(state) {
       if (!status) return
       const last = samples.at(-1)
       const { cache, health, origin, gauges, reads } = status
-      put(
+      refresh(
         tiles,
         tile('hits of all reads, now', last ? share(last.hits, last.hits + last.misses) : '–'),
         tile(
