@@ -21,6 +21,8 @@ interface Place {
   /** With its port. */
   readonly host: string
   readonly path: string
+  /** The path of the socket that was not connected to, or empty. */
+  readonly socket: string
 }
 
 /** In order: the first that fits is said. Source: Node.js errors, "Common system errors"; OpenSSL's X509_V_ERR. */
@@ -40,6 +42,11 @@ const rules: readonly Rule[] = [
     codes: /^(ENOTFOUND|EAI_NONAME|EAI_AGAIN)$/,
     sentence: ({ url }) =>
       `the host ${url.hostname} is not known: check its spelling, and that this machine asks the right name server`,
+  },
+  {
+    codes: null,
+    words: /connect E[A-Z]+ \//,
+    sentence: ({ socket }) => `nothing listens on the socket ${socket}: check its path, and that the server runs`,
   },
   {
     codes: /^ECONNREFUSED$/,
@@ -87,6 +94,9 @@ const rules: readonly Rule[] = [
   },
 ]
 
+/** Words that say what to do already. */
+const hasAdvice = /: (check|give|put|set|write) /
+
 /**
  * The sentence, without an end: `origin URL: what is wrong: what to do`.
  * @param url of the origin, without credentials
@@ -97,7 +107,7 @@ export function plainFailure(url: string, failure: CacheError): string {
   const found = URL.canParse(url) ? sentenceOf(new URL(url), failure, words) : null
   if (found !== null) return `origin ${url}: ${found}`
   const subject = words.includes(url.replace(/\/$/, '')) ? words : `${url}: ${words}`
-  return `origin ${subject}: ${adviceOf(failure)}`
+  return hasAdvice.test(subject) ? `origin ${subject}` : `origin ${subject}: ${adviceOf(failure)}`
 }
 
 /** The sentence about an origin that answers and shows no image. */
@@ -109,7 +119,8 @@ export function plainEmptiness(url: string, hasListing: boolean): string {
 function sentenceOf(url: URL, failure: CacheError, words: string): string | null {
   const codes = codesOf(failure)
   const port = url.port === '' ? '' : `:${url.port}`
-  const place = { url, host: `${url.hostname}${port}`, path: url.pathname }
+  const socket = /connect E[A-Z]+ (\/.*)$/.exec(words)?.[1] ?? ''
+  const place = { url, host: `${url.hostname}${port}`, path: url.pathname, socket }
   const fits = ({ codes: wanted, words: spoken, schemes }: Rule) =>
     (wanted === null || codes.some(code => wanted.test(code))) &&
     (spoken === undefined || spoken.test(words)) &&

@@ -21,6 +21,12 @@ t.test('a failure is named by the mistake behind it', async t => {
     [web, failure('proxy http://p: answered 407: it wants credentials', undefined, 'access-denied'), /proxyBasic/],
     [web, failure('proxy http://p: connect ECONNREFUSED', 'ECONNREFUSED'), /the proxy on the way/],
     [web, failure('a.raw: no ranges', undefined, 'origin-unsupported'), /such as nginx$/],
+    [
+      'nbd+unix:///?socket=/run/a b',
+      failure('connect ENOENT /run/a b', 'ENOENT'),
+      /: nothing listens on the socket \/run\/a b: check its path/,
+    ],
+    ['rbd://p/', failure('/etc/ceph/ceph.conf is not there: give its place with cephConf'), /with cephConf$/],
     [web, failure('odd'), /^origin http:\/\/host:81\/x\/: odd: check the URL/],
   ]
   for (const [url, error, sentence] of cases) t.match(plainFailure(url, error), sentence)
