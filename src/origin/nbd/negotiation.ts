@@ -90,9 +90,15 @@ export async function listImages(socket: NbdSocket, max: number): Promise<string
   return (await isGranted(ask(socket, options.list, undefined, take, Number.POSITIVE_INFINITY))) ? [...names] : null
 }
 
-/** The facts of an export, which the connection does not enter. @throws OptionRefused, CacheError */
-export function describeExport(socket: NbdSocket, name: string): Promise<ExportFacts> {
-  return askForExport(socket, options.info, name)
+/**
+ * The facts of an export; the connection is of no further use.
+ *
+ * An empty export is entered, to be sure: nbd-server tells no size before. Source: tried with nbd-server 3.24.
+ * @throws OptionRefused, CacheError
+ */
+export async function describeExport(socket: NbdSocket, name: string): Promise<ExportFacts> {
+  const told = await askForExport(socket, options.info, name)
+  return told.sizeBytes > 0 ? told : await askForExport(socket, options.go, name)
 }
 
 /** Enter an export: requests are the next thing on this connection. @throws OptionRefused, CacheError */

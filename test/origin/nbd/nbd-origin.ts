@@ -4,12 +4,15 @@ import { nbdAbandonedMax, nbdConnectionsMax, nbdRequestBytesMax } from '../../..
 import { NbdOrigin } from '../../../src/origin/nbd/nbd-origin.ts'
 import { nbdImageOf, openedNbd, patienceMs, readsPattern } from '../../fixtures/nbd-origin.ts'
 import {
+  ack,
   answerRightly,
   type NbdReplies,
   type NbdRequest,
+  type NbdScript,
   optionReply,
   patternBytes,
   refusal,
+  u16,
   u32,
   u64,
 } from '../../fixtures/scripted-nbd.ts'
@@ -203,6 +206,20 @@ t.test('an image whose export has gone or has another size is changed', async t 
   await t.rejects(other.origin.read({ ...image, origin: other.origin.url }, 0, new Uint8Array(1), { signal }), {
     code: 'image-changed',
   })
+})
+
+t.test('an export has the size that it is entered with where its description says that it is empty', async t => {
+  const onOption: NbdScript['onOption'] = (option, _, socket) => {
+    if (option !== 6) return false
+    const empty = Buffer.concat([u16(0), u64(0), u16(3)])
+    return socket.write(Buffer.concat([optionReply(option, 3, empty), optionReply(option, ack)]))
+  }
+  const { origin } = await openedNbd(t, { exports: ['a'], sizeBytes: 1000, onOption })
+  const image = await nbdImageOf(origin, 'a')
+  t.equal(image.sizeBytes, 1000)
+  t.ok(await readsPattern(origin, image, 990, 10))
+  const none = await openedNbd(t, { exports: ['a'], sizeBytes: 0 })
+  t.equal((await nbdImageOf(none.origin, 'a')).sizeBytes, 0)
 })
 
 t.test('an export without a version is refused, unless its digest is known or it may change', async t => {
