@@ -48,7 +48,7 @@ export class HtmlIndex {
 
   // None of the patterns can run on from one tag into the next: a hostile page costs no more than its length.
   #take(html: string): void {
-    this.#isIndex ||= /<(?:title|h1)\b[^<>]*>\s*(?:Index of|Directory listing)\b/i.test(html)
+    this.#isIndex ||= /<(?:title|h1)\b[^<>]*>\s*(?:Index of\b|Directory listing\b|listing:)/i.test(html)
     for (const [, attributes] of html.matchAll(/<a\s([^<>]*)>/gi)) {
       if (this.#names.length === this.#namesMax) return
       const [, double, single] = /(?:^|\s)href\s*=\s*(?:"([^"]*)"|'([^']*)')/i.exec(attributes!) ?? []

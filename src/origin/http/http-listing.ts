@@ -16,6 +16,9 @@ import { headerOf } from './protocol/response-headers.ts'
 /** Relative to the directory, in the order in which they are tried: a hand-written index outranks a generated one. */
 const forms = ['index.json', ''] as const
 
+/** Caddy's index for people has no title that says so, and it gives programs another one. Source: Caddy 2.6. */
+const headers = { accept: 'text/html, application/json;q=0.9, */*;q=0.8' }
+
 export class HttpListing {
   readonly #base: URL
   readonly #client: HttpClient
@@ -52,7 +55,7 @@ export class HttpListing {
 
   async #try(form: string, signal: CancelSignal): Promise<readonly string[] | null> {
     const url = new URL(form, this.#base)
-    return await this.#client.exchange({ method: 'GET', url, headers: {} }, signal, async (answer, watch) => {
+    return await this.#client.exchange({ method: 'GET', url, headers }, signal, async (answer, watch) => {
       // 403 is what servers say of a directory that they have but do not list.
       if (answer.status === 404 || answer.status === 410 || answer.status === 403) return null
       if (answer.status !== 200) throw failureOf(answer, 'list')

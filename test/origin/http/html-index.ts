@@ -54,6 +54,13 @@ t.test('an index of Apache is read without its links for sorting', async t => {
   t.same(namesOf(links), ['a&b.img', 'single.img'])
 })
 
+t.test('an index of webfs is read', async t => {
+  const title = '<title>host:80/images/</title></head>\n<body><h1>listing: \n<a href="/">/</a></h1><hr noshade size=1>'
+  const links =
+    '<pre>\ndrwxr-xr-x  <a href="old/">old/</a>\n-rw-r--r--  root  4  B  <a href="a%20b.img">a b.img</a></pre>'
+  t.same(namesOf(links, title), ['a b.img'])
+})
+
 t.test('links that lead elsewhere are no images', async t => {
   const elsewhere = [
     'http://other/images/a',

@@ -1,7 +1,10 @@
 /**
  * Kind of listing that a server has, and the requests that it takes to know.
  */
+import { once } from 'node:events'
 import { unlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { HttpOrigin } from '../../../src/origin/http/http-origin.ts'
@@ -36,6 +39,19 @@ t.test('an index.json beside the images outranks what the server makes, and what
   t.equal((await server.counters()).requests, 1)
   unlinkSync(join(directory, 'index.json'))
   t.same([...(await origin.list({ signal }))!].sort(), ['a.img', 'b.img'])
+})
+
+t.test('a server that gives programs another index than people is asked for that', async t => {
+  const server = createServer(({ url, headers }, response) => {
+    if (url !== '/') return void response.writeHead(404).end()
+    const isForPrograms = headers.accept?.includes('application/json')
+    response.end(isForPrograms ? '[{"name":"old/","is_dir":true},{"name":"a.img","size":4}]' : '<title>/</title>')
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  t.teardown(() => server.close())
+  const origin = new HttpOrigin(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+  t.teardown(() => origin.close())
+  t.same(await origin.list({ signal }), ['a.img'])
 })
 
 t.test('a server that shows people a page lists nothing', async t => {

@@ -128,8 +128,8 @@ export class RangeConnectionPool {
         }
         host.notBeforeMs = performance.now() + leaveMs
         this.#end(host, connection)
-        // A body whose length is told otherwise: it may be as right as any.
-        return status === 206 && (bodyBytes === null || bodyBytes === target.length)
+        // A body whose length is told otherwise, or the whole for a range of all of it: it may be as right as any.
+        return (status === 206 || status === 200) && (bodyBytes === null || bodyBytes === target.length)
           ? null
           : { status, headers: answered, body: Readable.from([]), inPlace: null }
       } catch (error) {

@@ -40,21 +40,17 @@ export function contentRangeOf(headers: Headers): ContentRange | null {
   if (match === null) return null
   const first = decimal(match[1]!)
   const last = decimal(match[2]!)
-  if (first === null || last === null) return null
-  return { first, last, sizeBytes: decimal(match[3]!) }
+  const sizeBytes = decimal(match[3]!)
+  if (first === null || last === null || (sizeBytes === null && match[3] !== '*')) return null
+  return { first, last, sizeBytes }
 }
 
-/** Is this the Content-Range of bytes `first` to `last` of so many? */
+/** Is this the Content-Range of bytes `first` to `last` of so many, or of an untold number? */
 export function isRange(headers: Headers, first: number, last: number, sizeBytes: number): boolean {
   // As nearly all servers write it.
   if (headers['content-range'] === `bytes ${first}-${last}/${sizeBytes}`) return true
   const range = contentRangeOf(headers)
-  return range !== null && range.first === first && range.last === last && range.sizeBytes === sizeBytes
-}
-
-/** Does a 416 say that the whole is empty (bytes, slash, 0)? */
-export function saysEmpty(headers: Headers): boolean {
-  return /^bytes \*\/0$/i.test(headerOf(headers, 'content-range') ?? '')
+  return range?.first === first && range.last === last && (range.sizeBytes ?? sizeBytes) === sizeBytes
 }
 
 /**

@@ -222,11 +222,15 @@ for (const way of waysToReceive(t)) {
         socket.write(`HTTP/1.1 200 OK\r\nETag: ${etag}\r\nContent-Length: ${range[1] - range[0] + 1}\r\n\r\n`)
         socket.write(partOf(range))
       }
-      for (const length of [100, image.length]) {
-        const { read: readWhole } = await serving(t, [whole, whole])
-        await t.rejects(readWhole(0, length), { code: 'origin-protocol', message: /sent the whole image/ }, etag)
-      }
+      const { read: readPart } = await serving(t, [whole, whole])
+      await t.rejects(readPart(0, 100), { code: 'origin-protocol', message: /sent the whole image/ }, etag)
     }
+    const newer: Answer = (range, socket) => {
+      socket.write(`HTTP/1.1 200 OK\r\nETag: "w"\r\nContent-Length: ${range[1] - range[0] + 1}\r\n\r\n`)
+      socket.write(partOf(range))
+    }
+    const { read: readNewer } = await serving(t, [newer, newer])
+    await t.rejects(readNewer(0, image.length), { code: 'image-changed' })
     const unclear: Answer = (range, socket) => {
       socket.write(`${headOf(range, 'no header\r\nContent-Length: 100\r\n')}\r\n`)
       socket.write(partOf(range))

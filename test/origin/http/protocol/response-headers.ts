@@ -10,9 +10,9 @@ import {
   contentLengthOf,
   contentRangeOf,
   isEncoded,
+  isRange,
   modifiedMsOf,
   retryAfterMsOf,
-  saysEmpty,
   validatorOf,
 } from '../../../../src/origin/http/protocol/response-headers.ts'
 
@@ -72,13 +72,25 @@ t.test('a Content-Range is understood exactly or not at all', async t => {
     'items 1-2/3',
     'bytes 1-2/3, 4-5/6',
     'bytes 1-99999999999999999/3',
+    'bytes 1-2/99999999999999999',
   ]) {
     t.equal(contentRangeOf({ 'content-range': text }), null, text)
   }
   t.equal(contentRangeOf({ 'content-range': ['bytes 1-2/3', 'bytes 1-2/3'] }), null)
-  t.ok(saysEmpty({ 'content-range': 'bytes */0' }))
-  t.notOk(saysEmpty({ 'content-range': 'bytes */10' }))
-  t.notOk(saysEmpty({}))
+})
+
+t.test('a range is the one asked for when its bounds are, and its total is the size or untold', async t => {
+  for (const [text, expected] of [
+    ['bytes 1-2/9', true],
+    ['BYTES 1-2/9', true],
+    ['bytes 1-2/*', true],
+    ['bytes 1-2/8', false],
+    ['bytes 1-3/9', false],
+    ['bytes 0-2/*', false],
+    ['', false],
+  ] as const) {
+    t.equal(isRange({ 'content-range': text }, 1, 2, 9), expected, text)
+  }
 })
 
 t.test('a length is a plain number that came once', async t => {
