@@ -85,7 +85,9 @@ const rules: readonly Rule[] = [
   },
   {
     codes: /SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY)|CERT_(UNTRUSTED|SIGNATURE|REVOKED)/,
-    sentence: ({ host }) => `the certificate of ${host} is of an unknown issuer: give its authority with origin.ca`,
+    sentence: ({ host }) =>
+      `the certificate of ${host} is of an unknown issuer: give its authority with origin.ca, ` +
+      'or have the server send the certificates between the two',
   },
   {
     codes: null,
@@ -107,7 +109,7 @@ export function plainFailure(url: string, failure: CacheError): string {
   const found = URL.canParse(url) ? sentenceOf(new URL(url), failure, words) : null
   if (found !== null) return `origin ${url}: ${found}`
   const subject = words.includes(url.replace(/\/$/, '')) ? words : `${url}: ${words}`
-  return hasAdvice.test(subject) ? `origin ${subject}` : `origin ${subject}: ${adviceOf(failure)}`
+  return hasAdvice.test(subject) ? `origin ${subject}` : `origin ${subject}: ${adviceOf(url, failure)}`
 }
 
 /** The sentence about an origin that answers and shows no image. */
@@ -140,9 +142,12 @@ function codesOf(failure: Error): string[] {
   return codes
 }
 
-function adviceOf({ code, message }: CacheError): string {
-  if (code === 'origin-unsupported')
-    return 'put a server in front of it that sends ranges and names versions, such as nginx'
+function adviceOf(url: string, { code, message }: CacheError): string {
+  if (code === 'origin-unsupported') {
+    return url.startsWith('http')
+      ? 'put a server in front of it that sends ranges and names versions, such as nginx'
+      : 'docs/ORIGINS.md says what this kind of origin needs'
+  }
   if (code === 'access-denied') return 'give the credentials that it wants, or check those that it has'
   if (/ENOENT/.test(message)) return 'check the path, and that its file system is mounted'
   if (/ENOTDIR/.test(message)) return 'give the directory that has the images, not an image'

@@ -27,6 +27,7 @@ t.test('a failure is named by the mistake behind it', async t => {
       /: nothing listens on the socket \/run\/a b: check its path/,
     ],
     ['rbd://p/', failure('/etc/ceph/ceph.conf is not there: give its place with cephConf'), /with cephConf$/],
+    ['nbd://host/', failure('a: no version', undefined, 'origin-unsupported'), /docs\/ORIGINS\.md says/],
     [web, failure('odd'), /^origin http:\/\/host:81\/x\/: odd: check the URL/],
   ]
   for (const [url, error, sentence] of cases) t.match(plainFailure(url, error), sentence)
