@@ -75,9 +75,13 @@ export class DigestVerifier {
 
   /** @throws CacheError image-corrupt when the image is quarantined */
   mustBeSound(image: Image): void {
-    if (this.isSound(image)) return
-    const advice = `publish the image again, or its right digest, and run "parentfs verify"`
-    throw new CacheError('image-corrupt', `${image.key}: its bytes differ from its publisher's digest: ${advice}`)
+    const record = this.#record(image)
+    if (record?.state !== 'mismatch') return
+    const [why, what] =
+      record.published === null
+        ? ['it is damaged at its origin', 'publish the image again']
+        : ["its bytes differ from its publisher's digest", 'publish the image again, or its right digest']
+    throw new CacheError('image-corrupt', `${image.key}: ${why}: ${what}, and run "parentfs verify"`)
   }
 
   /** Compare what is complete and has not been compared, one after the other. Never rejects. */
@@ -115,7 +119,7 @@ export class DigestVerifier {
     const { logger } = this.#parts
     const image = stored.image.key
     try {
-      logger.error({ image, reason: message }, 'an image is damaged at its origin')
+      logger.error({ image, reason: message }, 'an image is damaged at its origin; its reads fail from now on')
       await this.#conclude(stored, { state: 'mismatch', algorithm: null, published: null, computed: null })
     } catch (error) {
       logger.error({ image, reason: messageOf(error) }, 'an image that is damaged could not be quarantined')
@@ -167,7 +171,9 @@ export class DigestVerifier {
     await index.putDigest(image.id, record)
     this.#records.set(image.id, record)
     if (record.state === 'mismatch') {
-      logger.error(fields, 'an image differs from the digest that its publisher gives; its reads fail from now on')
+      if (record.published !== null) {
+        logger.error(fields, 'an image differs from the digest that its publisher gives; its reads fail from now on')
+      }
       await quarantine(stored)
     } else if (record.state === 'verified') {
       logger.info(fields, 'an image is what its publisher says')

@@ -126,7 +126,10 @@ function answerOf({ facts, stored, store }: ExplanationContext, runs: readonly E
   const has = (...states: readonly BlockState[]) => runs.some(run => states.includes(run.state))
   if (facts.length === 0) return { verdict: 'nobody', why: 'the offset is at or past the end of the image' }
   if (facts.digest === 'mismatch') {
-    return { verdict: 'error', why: 'the image differs from the digest of its publisher and is not served' }
+    return {
+      verdict: 'error',
+      why: 'the image is damaged, or differs from the digest of its publisher, and is not served',
+    }
   }
   if (!servesHits(facts.mode)) return { verdict: 'origin', why: 'its mode is none: the cache is not asked' }
   if (!stored) return { verdict: 'origin', why: 'the store has nothing of this image' }

@@ -6,6 +6,7 @@ import { CacheError } from '../../../src/base/errors.ts'
 import { SequentialOrigin } from '../../../src/origin/sequential/sequential-origin.ts'
 import { deferred } from '../../fixtures/deferred.ts'
 import { FrontOnlyOrigin } from '../../fixtures/front-only-origin.ts'
+import { keepingLogger } from '../../fixtures/keeping-logger.ts'
 import { openRooms, type RoomsOptions } from '../../fixtures/rooms.ts'
 import { patienceMs, until } from '../../fixtures/until.ts'
 
@@ -116,15 +117,19 @@ t.test('preloading has one pass, and skips what is held', async t => {
 })
 
 t.test('of an image that its pass finds damaged nothing is served any more, and its blocks are dropped', async t => {
-  const { inner, rooms, image, readRight, close } = await world(t)
+  const logger = keepingLogger()
+  const { inner, rooms, image, readRight, close } = await world(t, { logger })
   inner.beforeChunk = (_, offset) => {
-    if (offset > 9 * MiB) throw new CacheError('image-corrupt', 'another digest')
+    if (offset > 9 * MiB) throw new CacheError('image-corrupt', 'more than it states')
   }
   // Promotions that were under way when it was quarantined are dropped by the next look.
   rooms.cache.startBackground()
   await readRight(8 * MiB, 10)
   await until(() => rooms.cache.images()[0]?.digest === 'mismatch', patienceMs, 'the quarantine')
-  await t.rejects(rooms.cache.read(image, 0, 10, { signal }), { code: 'image-corrupt' })
+  const damaged = { code: 'image-corrupt', message: /damaged at its origin: publish the image again, and/ }
+  await t.rejects(rooms.cache.read(image, 0, 10, { signal }), damaged)
+  const errors = logger.lines.filter(({ level }) => level === 'error').map(({ message }) => message)
+  t.same(errors, ['an image is damaged at its origin; its reads fail from now on'])
   await until(() => rooms.cache.residence(image).residentBytes === 0, patienceMs, 'the end of its blocks')
   t.equal(rooms.cache.passthrough.offers(image), false)
   await close()
