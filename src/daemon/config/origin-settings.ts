@@ -59,7 +59,7 @@ const common = {
   }),
   requests: countField({ min: 1, max: 1024 }, originConcurrencyDefault, {
     live: true,
-    what: 'concurrent requests to the origin; over HTTP also connections to a host',
+    what: 'concurrent requests to the origin; a web server may see three times as many connections, idle ones included',
   }),
   imageShare: shareField({ min: 0.01, max: 1 }, imageShareMax, {
     live: true,
