@@ -11,6 +11,8 @@
 #include <random>
 #include <string>
 
+#include "librbd/answer-journal.h"
+#include "librbd/channel.h"
 #include "librbd/keeper.h"
 #include "librbd/parent-table.h"
 #include "librbd/responder.h"
@@ -130,6 +132,57 @@ void full_connection(Checks& t) {
     if (t.failed()) return;
   }
   std::printf("  full after %llu asks\n", static_cast<unsigned long long>(asked));
+}
+
+/**
+ * A worker has died in the middle of two answers, the first of three frames.
+ * @param sent those of the answers that went
+ * @param is_taken are these frames out of the socket?
+ * @returns the answers of the next worker, and that to one more frame
+ */
+std::string answers_after(std::uint32_t sent, bool is_taken) {
+  auto [ours, theirs] = std::move(librbd::make_channel().value());
+  const OwnedFd memory = std::move(librbd::AnswerJournal::make().value());
+  const auto journal = librbd::AnswerJournal::map(memory.get()).value();
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) std::abort();
+  const OwnedFd client(ends[0]);
+  const OwnedFd server(ends[1]);
+  const auto say = [&](std::uint64_t sequence) {
+    const std::string ask = ask_frame(sequence);
+    if (::send(client.get(), ask.data(), ask.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(ask.size())) std::abort();
+  };
+  librbd::AnswerJournal::Slot& slot = journal->begin(5, 77);
+  slot.registered = 2;
+  slot.count = 2;
+  for (std::uint32_t k = 0; k < 2; k++) {
+    slot.sequences.at(k) = k + 1;
+    slot.frame_bytes.at(k) = static_cast<std::uint32_t>(ask_frame(k + 1).size());
+    slot.messages.at(k).msg_len = k < sent ? 16 : 0;
+  }
+  for (std::uint64_t sequence = is_taken ? 3 : 1; sequence <= 3; sequence++) say(sequence);
+  if (librbd::hand_over(ours.get(), {.connection = 0, .slot = 0, .padding = 0}, memory.get()) != 0) std::abort();
+  if (librbd::hand_over(ours.get(), {.connection = 77, .slot = 5, .padding = 0}, server.get()) != 0) std::abort();
+  const librbd::Responder responder(std::move(theirs), "/view", std::make_shared<librbd::ParentTable>([] {}));
+  (void)until([&] { return slot.count == 0; });
+  say(4);
+  std::string heard;
+  const std::string last = frame_of(FrameType::read_rados, 4, "");
+  (void)until([&] {
+    std::array<char, 256> place{};
+    const ssize_t got = ::recv(client.get(), place.data(), place.size(), MSG_DONTWAIT);
+    if (got > 0) heard.append(place.data(), static_cast<std::size_t>(got));
+    return heard.ends_with(last);
+  }, std::chrono::seconds(10));
+  return heard;
+}
+
+void answers_once(Checks& t) {
+  const auto of = [](std::uint64_t sequence) { return frame_of(FrameType::read_rados, sequence, ""); };
+  CHECK(answers_after(2, false) == of(3) + of(4));
+  CHECK(answers_after(1, false) == of(2) + of(3) + of(4));
+  CHECK(answers_after(0, false) == of(1) + of(2) + of(3) + of(4));
+  CHECK(answers_after(2, true) == of(3) + of(4));
 }
 
 /** The connection over the bound is closed at once, and counted; one that ends makes room. */
@@ -263,7 +316,8 @@ void kept_connections(Checks& t) {
 
 Tests librbd_connection_tests() {
   using namespace librbd_suite;
-  return {{"librbd: a client that takes its answers late gets all of them", full_connection},
+  return {{"librbd: what a worker that died has answered is answered once", answers_once},
+          {"librbd: a client that takes its answers late gets all of them", full_connection},
           {"librbd: one connection more than there may be is closed", connections_over_the_bound},
           {"librbd: connections outlive their keeper", kept_connections},
           {"librbd: mutated frames end nothing but their own connection", mutated}};

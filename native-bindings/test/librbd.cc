@@ -88,6 +88,25 @@ void cold_objects(Checks& t) {
   CHECK(kind_of(table, other, now) == AnswerKind::mode);
 }
 
+/** More parents that are unknown than may wait: they are asked for again once these are known. */
+void unknown_parents(Checks& t) {
+  int told = 0;
+  librbd::ParentTable table([&] { told++; });
+  const auto ask = [&](std::uint64_t pool) {
+    const librbd::ReadAsk ask{
+        .pool_id = pool, .snapshot_id = 4, .object = "rbd_data.1.0000000000000001", .name_space = "", .object_bytes = 0};
+    CHECK(table.answer(ask, Clock::now()).kind == AnswerKind::unknown);
+  };
+  for (std::uint64_t pool = 1; pool <= librbd::ParentTable::waiting_max + 2; pool++) ask(pool);
+  ask(1);
+  CHECK(told == 1);
+  const auto waiting = table.take_unknown();
+  CHECK(waiting.size() == librbd::ParentTable::waiting_max);
+  table.refuse(waiting.front(), 0);
+  ask(librbd::ParentTable::waiting_max + 1);
+  CHECK(table.take_unknown().size() == 1 && told == 2);
+}
+
 /** Objects that are evicted while they are in use make the share fall; it comes back by itself. */
 void pressure(Checks& t) {
   librbd::ParentTable table([] {});
@@ -155,6 +174,7 @@ Tests librbd_tests() {
   using namespace librbd_suite;
   return {{"librbd: a frame is whole, partial or broken, whatever its lengths say", frames},
           {"librbd: an object is cold until it is asked for often or again", cold_objects},
+          {"librbd: unknown parents wait up to a bound", unknown_parents},
           {"librbd: of more than the cache holds a share is fetched", pressure},
           {"librbd: LOOKUPs of objects are answered natively, others are not", object_entries}};
 }
