@@ -56,6 +56,17 @@ t.test(
   },
 )
 
+t.test('the end of a period saves them, not the end of the process alone', async t => {
+  const { clock, open, memory } = world(t, {})
+  const { rooms, read } = await open()
+  rooms.cache.startBackground()
+  await read(1)
+  t.same(rooms.index.hitSets(memory.url), [])
+  clock.nowMs += 60_000
+  await until(() => rooms.index.hitSets(memory.url).length === 2, patienceMs, 'both periods in the index')
+  await rooms.close()
+})
+
 t.test('what an operator wants comes, whatever was read', async t => {
   const { open } = world(t, { minReadRecency: 1 })
   const { rooms } = await open()

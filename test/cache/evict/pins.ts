@@ -115,6 +115,20 @@ t.test('when the capacity shrinks, the oldest pins are kept as far as half of it
   await rooms.close()
 })
 
+t.test('after a restart the oldest pins come first, in the order of their times and not of their names', async t => {
+  const origin = new MemoryOrigin()
+  const names = ['a', 'b', 'c']
+  const index = { pins: () => names.map((name, k) => ({ name, pinnedMs: [5, 1, 3][k]! })) }
+  const store = { find: (id: string) => ({ id }) }
+  const imageOf = (_: unknown, name: string) => ({ id: name })
+  const parts = { index, store, imageOf, origins: [origin], wallMs: () => 0 } as unknown as PinsContext
+  for (const pins of [new Pins(parts), new Pins({ ...parts, origins: [] })]) {
+    if (pins.kept(() => 1, 3).size === 0) pins.adopt(origin)
+    t.same([...pins.kept(() => 1, 3)], ['b', 'c', 'a'])
+    t.same([...pins.kept(() => 1, 1)], ['b'])
+  }
+})
+
 t.test('a pin follows its name to a new version', async t => {
   const origin = new MemoryOrigin()
   origin.put('a', 2 * MiB, 1)

@@ -75,6 +75,15 @@ t.test('larger images have larger cells, parts are never all or nothing, and ran
   t.same(part.runs, [8, 63, 0, 1])
 })
 
+t.test('a long range has what is held in it alone', async t => {
+  const objects = 3 * blockMapCellsMax
+  const { held, stored } = tables(objects)
+  for (const object of [0, blockMapCellsMax, objects - 2, objects - 1]) held.add(object, 3n)
+  const range = { from: blockMapCellsMax * objectBytes, to: (objects - 1) * objectBytes, signal }
+  const map = await blockMapOf(imageOf(objects * objectBytes), stored, { blockBytes, tick }, range)
+  t.equal(map.heldBytes, 4 * blockBytes)
+})
+
 t.test('the largest image there may be has no more cells than any, and past its end there is its end', async t => {
   const image = imageOf(imageBytesMax)
   const map = await blockMapOf(image, null, { blockBytes: 65_536, tick }, all)

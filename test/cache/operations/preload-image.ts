@@ -62,9 +62,11 @@ t.test(
       { from: 5000, to: 5001 },
       { from: 4097, to: 300 * KiB },
       { from: 200 * KiB, to: 250 * KiB },
+      { from: 260 * KiB, to: 290 * KiB },
     ]
     const promoted = await operations.promote('a', ranges, quiet)
     t.equal(promoted.promotedBytes, MiB + 300 * KiB - 4096)
+    t.equal(promoted.wantedBytes, promoted.promotedBytes, 'what overlaps counts once')
     const stored = rooms.store.find(image.id)!
     t.equal(stored.held(0), 0xffff_ffff_ffff_fffen)
     t.equal(stored.held(1), (1n << 11n) - 1n)
