@@ -6,6 +6,7 @@
  * keeps the requests for the next as long as the descriptor is open here.
  */
 import { statfs } from 'node:fs/promises'
+import { pause } from '../../async/pause.ts'
 import { withTimeout } from '../../async/with-timeout.ts'
 import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
 import { type Negotiated, repeatsRequests } from '../../fuse/kernel/negotiation.ts'
@@ -19,7 +20,7 @@ import { forceUnmount, staysForReaders, tryToUnmount } from './unmounting.ts'
 import type { MessageOf, WorkerHandshake } from './worker-handshake.ts'
 import type { WorkerExit } from './worker-process.ts'
 import { WorkerSettings } from './worker-settings.ts'
-import { realTime, WorkerSupervisor } from './worker-supervisor.ts'
+import { WorkerSupervisor } from './worker-supervisor.ts'
 
 /** `starting` until the mount answers; `unmounting` while it is being tried; `stopping` once nothing is mounted. */
 type State = 'starting' | 'ready' | 'unmounting' | 'stopping'
@@ -73,7 +74,7 @@ export class Supervisor {
       onAlive: () => this.#state !== 'starting' && parts.manager.alive(),
       askMs: Math.min(workerAskMsMax, (parts.manager.watchdogMs ?? Infinity) / pingsPerWatchdog),
       onGivenUp: why => void this.#end(why), // Ends in `finished`.
-      ...realTime,
+      ...{ now: () => performance.now(), pause },
     })
   }
 

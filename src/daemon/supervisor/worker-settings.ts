@@ -5,6 +5,13 @@
 import { CacheError } from '../../base/errors.ts'
 import type { CacheMove, ConfigurationDocument, Settings } from '../config/settings.ts'
 
+/** Other settings for the worker that takes over, which hold from its boot on: `onBooted` hears of it. */
+export interface SettingsChange {
+  /** Asked when a worker is about to have them: what is set meanwhile holds for it, too. */
+  settings(): Settings
+  readonly onBooted: () => void
+}
+
 export class WorkerSettings {
   readonly #read: (file: string) => Promise<ConfigurationDocument>
   #current: Settings

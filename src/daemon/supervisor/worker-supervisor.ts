@@ -6,7 +6,6 @@
  * death and of the end.
  */
 
-import { pause } from '../../async/pause.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError, messageOf } from '../../base/errors.ts'
 import type { LeveledLogger } from '../../base/logger.ts'
@@ -29,6 +28,7 @@ import { PoisonDetector } from './poison-detector.ts'
 import { type End, RestartPolicy } from './restart-policy.ts'
 import { type MessageOf, WorkerHandshake } from './worker-handshake.ts'
 import type { WorkerExit, WorkerProcess } from './worker-process.ts'
+import type { SettingsChange } from './worker-settings.ts'
 
 export interface WorkerSupervisorContext {
   /** The settings for the next worker. */
@@ -70,19 +70,6 @@ export interface WorkerSupervisorContext {
   readonly now: () => number
   /** Ends early with the signal; never rejects. */
   readonly pause: (ms: number, signal: CancelSignal) => Promise<void>
-}
-
-/** Other settings for the worker that takes over, which hold from its boot on: `onBooted` hears of it. */
-export interface SettingsChange {
-  /** Asked when a worker is about to have them: what is set meanwhile holds for it, too. */
-  settings(): Settings
-  readonly onBooted: () => void
-}
-
-/** Time as it passes. */
-export const realTime: Pick<WorkerSupervisorContext, 'now' | 'pause'> = {
-  now: () => performance.now(),
-  pause,
 }
 
 export class WorkerSupervisor {
@@ -200,18 +187,15 @@ export class WorkerSupervisor {
     await mustServe()
     if (this.#isExchanging) throw new CacheError('closed', 'another upgrade or move is under way: try again after it')
     this.#isExchanging = true
-    const ended = () => {
-      this.#isExchanging = false
-    }
     let link: WorkerHandshake | null = null
     try {
       const next = (link = this.#linkTo(this.#parts.startWorker(directory, !change), change?.settings))
       const version = await next.prepare(false)
       await mustServe()
-      return { version, takeOver: () => this.#exchange(next, directory, change?.onBooted).finally(ended) }
+      return { version, takeOver: () => this.#exchange(next, directory, change?.onBooted) }
     } catch (error) {
       await link?.end()
-      ended()
+      this.#isExchanging = false
       throw error
     }
   }
@@ -327,6 +311,8 @@ export class WorkerSupervisor {
       await next.end()
       const failed = await this.#awaited(this.#next(beganMs, how))
       if (failed) await this.#replace(failed, beganMs, how)
+    } finally {
+      this.#isExchanging = false
     }
   }
 
