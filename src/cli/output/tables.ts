@@ -19,13 +19,22 @@ export interface LinesOfCells {
   toString(): string
 }
 
-/** A row is one line, whatever its cells say. */
+/** Columns of a first cell that others are aligned by: one name of 255 characters is not to move all rows. */
+const alignedColumnsMax = 64
+
+/** A row is one line, whatever its cells say. A first cell that is very long moves its own row alone. */
 export function newTable(head: string[] = []): LinesOfCells {
   const table = new Table({ ...plain, ...(head.length > 0 ? { head } : {}) })
+  const long: string[] = []
+  const cellOf = (cell: string | number, at: number) => {
+    const text = typeof cell === 'string' ? printable(cell) : cell
+    if (at > 0 || typeof text === 'number' || text.length <= alignedColumnsMax) return text
+    // Stands in for it while the columns are measured. No printable text has a NUL.
+    return `\0${long.push(text) - 1}\0`
+  }
   return {
-    push: (...rows) =>
-      void table.push(...rows.map(row => row.map(cell => (typeof cell === 'string' ? printable(cell) : cell)))),
-    toString: () => table.toString(),
+    push: (...rows) => void table.push(...rows.map(row => row.map(cellOf))),
+    toString: () => table.toString().replaceAll(/\0(\d+)\0/g, (_, at: string) => long[Number(at)]!),
   }
 }
 
