@@ -17,11 +17,14 @@ export function failureOf(
   nowMs: number = Date.now(),
 ): CacheError {
   const words = answer.error ? ` (${shownError(answer.error)})` : ''
-  const message = `${answer.place}: the server answered ${answer.status}${words}`
+  const code = codeOf(answer.status, purpose)
+  const advice =
+    code === 'image-changed' ? ': this version is not there any more: list the mount, and open it again' : ''
+  const message = `${answer.place}: the server answered ${answer.status}${words}${advice}`
   // Source: RFC 6585 4 (429), RFC 9110 15.6.4 (503).
   const isBusy = answer.status === 429 || answer.status === 503
   const ms = isBusy ? retryAfterMsOf(answer.headers, nowMs) : null
-  return ms === null ? new CacheError(codeOf(answer.status, purpose), message) : new RetryAfterError(message, ms)
+  return ms === null ? new CacheError(code, message) : new RetryAfterError(message, ms)
 }
 
 function codeOf(status: number, purpose: HttpPurpose): ErrorCode {
