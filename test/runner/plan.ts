@@ -21,9 +21,9 @@ export const slots: Slots = { checks: 3, mounts: 2 }
 const helperDirectories: ReadonlySet<string> = new Set(['fixtures', 'contract', 'runner'])
 
 /** The suite of mounts as far as every transport passes it. */
-const portable = ['changed', 'lifecycle', 'qemu', 'reads', 'tools', 'writes']
+const portable = ['changed', 'lifecycle', 'qemu', 'reads', 'restart', 'tools', 'writes']
 /** And as far as it does not count what is fetched: mounts read ahead unless they are told not to. */
-const readingAhead = ['changed', 'lifecycle', 'operations', 'semantics', 'tools', 'verify']
+const readingAhead = ['changed', 'operations', 'restart', 'semantics', 'tools', 'verify']
 
 /** Files that no mount runs beside. */
 export const timed: ReadonlySet<string> = new Set([
@@ -69,6 +69,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/ceiling-start': 36,
   'mount/changed': 40,
   'mount/command-errors': 30,
+  'mount/commands': 20,
   'mount/container': 30,
   'mount/debian': 60,
   'mount/descriptor-store': 40,
@@ -96,7 +97,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/modes': 15,
   'mount/move-cache': 60,
   'mount/names': 8,
-  'mount/operations': 45,
+  'mount/operations': 25,
   'mount/package': 26,
   'mount/page-cache': 4,
   'mount/passthrough': 30,
@@ -106,6 +107,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/prometheus': 12,
   'mount/reads': 45,
   'mount/remove-origin': 25,
+  'mount/restart': 12,
   'mount/retire': 33,
   'mount/secrets': 60,
   'mount/sick-origin': 50,
