@@ -23,7 +23,7 @@ export interface Result {
 }
 
 /**
- * Neighbours that a check tolerates. `unit`: any. `mount`: one other mount, and units. `timed`: one short unit, because
+ * Neighbours that a check tolerates. `unit`: any. `mount`: other mounts, and units. `timed`: one short unit, because
  * it measures time, or the bytes of a disk or a link.
  */
 export type Company = 'unit' | 'mount' | 'timed'

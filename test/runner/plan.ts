@@ -14,7 +14,7 @@ import { tapFile } from './tap-file.ts'
 /** Longest that a test file may take, in milliseconds: three times the longest there is, on a quiet machine. */
 export const fileMsMax = 300_000
 
-/** For two cores: with a third mount both are as busy, and every check takes longer. */
+/** For two cores: with a third mount beside units both are as busy, and every check takes longer. */
 export const slots: Slots = { checks: 3, mounts: 2 }
 
 /** Directories of test/ that hold no test files of their own. */

@@ -7,7 +7,7 @@ import type { Check } from './check.ts'
 export interface Slots {
   /** Checks at once. */
   readonly checks: number
-  /** Among them, those that mount. */
+  /** Among them, those that mount, as long as there are others. */
   readonly mounts: number
 }
 
@@ -33,10 +33,12 @@ export async function runInSlots(checks: readonly Check[], slots: Slots, run: (c
   await allEnded([runTimed(), runShortUnits()])
 
   let mounts = 0
-  // Mounts wait more than they work, and so take longest altogether: as many as may be run at any time.
+  // Mounts wait more than they work, and so take longest altogether: as many as may be run at any time. Units keep a
+  // processor busy; once there are none, a mount has their slot.
   const nextIndex = () => {
-    const mount = mounts < slots.mounts ? waiting.findIndex(({ company }) => company === 'mount') : -1
-    return mount >= 0 ? mount : waiting.findIndex(({ company }) => company === 'unit')
+    const unit = waiting.findIndex(({ company }) => company === 'unit')
+    const mount = waiting.findIndex(({ company }) => company === 'mount')
+    return mount >= 0 && (mounts < slots.mounts || unit < 0) ? mount : unit
   }
   const work = async () => {
     for (let index = nextIndex(); index >= 0; index = nextIndex()) {
