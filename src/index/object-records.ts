@@ -34,7 +34,8 @@ export class ObjectRecords {
     void this.#databases.residency.put(key, layout.encodeRecord(key, next))
     const before = this.#get(this.#databases.sums, key, layout.decodeSums)
     const merged = before ?? { blocks: 0n, sums: new Uint32Array(64) }
-    const [low, high] = [lowHalf(blocks), highHalf(blocks)]
+    const low = lowHalf(blocks)
+    const high = highHalf(blocks)
     for (let k = 0; k < blocksPerObject; k++) if (isSet(low, high, k)) merged.sums[k] = sums[k]!
     void this.#databases.sums.put(key, layout.encodeSums(key, { blocks: merged.blocks | blocks, sums: merged.sums }))
   }

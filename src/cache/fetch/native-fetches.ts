@@ -97,21 +97,20 @@ export class NativeFetches {
     if (!this.#engine) return
     const batch = this.#engine.takeFetches()
     for (let at = 0; at + fields <= batch.length; at += fields) {
-      const [id, file, object, first, count, offset, length, microseconds, right] = batch.subarray(
-        at,
-        at + fields,
-      ) as unknown as [number, number, number, number, number, number, number, number, number]
-      const bytes = right === 1 ? this.#memory.subarray(offset, offset + length) : null
-      const stored = this.#images.get(file)
-      if (bytes && stored) {
-        const range = stored.geometry.bytesOf(object, { first, count })
-        this.#parts.count(stored.image, range, microseconds / 1000)
-      }
+      // One by one: with the iterator of a pattern V8 takes 30 times as long to optimize this.
+      const id = batch[at]!
+      const object = batch[at + 2]!
+      const run = { first: batch[at + 3]!, count: batch[at + 4]! }
+      const offset = batch[at + 5]!
+      const ms = batch[at + 7]! / 1000
+      const bytes = batch[at + 8] === 1 ? this.#memory.subarray(offset, offset + batch[at + 6]!) : null
+      const stored = this.#images.get(batch[at + 1]!)
+      if (bytes && stored) this.#parts.count(stored.image, stored.geometry.bytesOf(object, run), ms)
       const joined = this.#joined.get(id)
       if (joined) {
         this.#joined.delete(id)
         joined(bytes)
-      } else if (bytes) this.#take(id, stored, object, { first, count }, bytes, microseconds / 1000)
+      } else if (bytes) this.#take(id, stored, object, run, bytes, ms)
     }
   }
 

@@ -65,7 +65,8 @@ export function decodeRecord(key: Buffer, value: Buffer): ObjectRecord | null {
 export function encodeSums(key: Buffer, { blocks, sums }: ObjectSums): Buffer {
   const content = Buffer.allocUnsafe(8 + 4 * blocksPerObject)
   let at = content.writeBigUInt64LE(blocks, 0)
-  const [low, high] = [lowHalf(blocks), highHalf(blocks)]
+  const low = lowHalf(blocks)
+  const high = highHalf(blocks)
   for (let k = 0; k < blocksPerObject; k++) if (isSet(low, high, k)) at = content.writeUInt32LE(sums[k]!, at)
   return addChecksum(key, content.subarray(0, at))
 }
@@ -75,7 +76,8 @@ export function decodeSums(key: Buffer, value: Buffer): ObjectSums | null {
   if (!content || content.length < 8) return null
   const blocks = content.readBigUInt64LE(0)
   const sums = new Uint32Array(blocksPerObject)
-  const [low, high] = [lowHalf(blocks), highHalf(blocks)]
+  const low = lowHalf(blocks)
+  const high = highHalf(blocks)
   let at = 8
   for (let k = 0; k < blocksPerObject && at < content.length; k++) {
     if (!isSet(low, high, k)) continue

@@ -44,9 +44,9 @@ function fetching() {
   }
   const geometry = new Geometry(256, 2)
   const stored = { ...claimed, geometry, image: { key: 'a' }, file: { number: 5 } } as unknown as StoredImage
-  /** Id, and the bytes from 10 on of the blocks 2 and 3 of object 1. */
+  /** Id, and the bytes from 10 on of the blocks 3 and 4 of object 1. */
   const over = async (id: number, right = 1, file = 5) => {
-    batch = Float64Array.of(id, file, 1, 2, 2, 10, 4, 2500, right)
+    batch = Float64Array.of(id, file, 1, 3, 2, 10, 4, 2500, right)
     announce()
     await until(() => batch.length === 0, patienceMs, 'the look at arrivals')
   }
@@ -62,9 +62,9 @@ t.test('bytes that nobody here waits for are a fetch like any other, until they 
     [[10, 11, 12, 13]],
   )
   const { inflight } = given[0]!
-  t.same([inflight.object, inflight.run], [1, { first: 2, count: 2 }])
-  t.same(fetches.overlapping(stored, 1, 0b100n), [inflight])
-  t.same(calls, ['count a 132 4 2.5'])
+  t.same([inflight.object, inflight.run], [1, { first: 3, count: 2 }])
+  t.same(fetches.overlapping(stored, 1, 0b1000n), [inflight])
+  t.same(calls, ['count a 134 4 2.5'])
   const leave = inflight.acquire()
   fetches.remove(stored, inflight)
   t.same(calls.slice(1), ['release 7'], 'a reader still has the bytes')
@@ -82,7 +82,7 @@ t.test('a fetch that is waited for goes to its waiter, and says when it failed',
   t.equal(await wrong.arrival, null)
   t.same([right.isHere, wrong.isHere], [true, false])
   t.same([given.length, fetches.size], [0, 0])
-  t.same(calls, ['count a 132 4 2.5'])
+  t.same(calls, ['count a 134 4 2.5'])
 })
 
 t.test('bytes of an image that is unknown, or not in the store any more, are dropped at once', async t => {
