@@ -30,6 +30,16 @@ export const workerHeapMiBMax = 1024
 export const workerSemiSpaceMiBMax = 8
 
 /**
+ * V8's optimizing compiler in a worker on Node.js 20, in bytes of bytecode. A function waits for one more tick of its
+ * profile for each `workerBytecodePerTickBytes`, in place of 150: large ones are compiled when they have run for
+ * longer. At most `workerInlinedBytecodeBytesMax` are inlined into one, in place of 920.
+ * docs/decisions/2026-11-24-large-functions-are-compiled-later.md has the figures.
+ * Source: V8 11.3, src/execution/tiering-manager.cc, ShouldOptimize; src/compiler/js-inlining-heuristic.cc, Reduce.
+ */
+export const workerBytecodePerTickBytes = 50
+export const workerInlinedBytecodeBytesMax = 300
+
+/**
  * Free bytes that the allocator of a worker keeps at the end of an arena, and the longest piece that it cuts from one.
  * V8 takes up to 36 MiB to optimize a large function, in small pieces, and gives all of them back at once.
  */

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { ToSupervisor } from '../../../src/daemon/ipc/messages.ts'
 import { makeAnonymousFile } from '../../../src/daemon/supervisor/inflight-journal-file.ts'
-import { startWorker } from '../../../src/daemon/supervisor/worker-process.ts'
+import { compilerArguments, startWorker } from '../../../src/daemon/supervisor/worker-process.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
 import { descriptorsOf } from '../../fixtures/process-usage.ts'
 
@@ -58,6 +58,18 @@ t.test('a worker keeps little free memory, unless its surroundings say otherwise
     await worker.exited
     t.same(ignored, [expected])
   }
+})
+
+t.test('a worker has arguments for its compiler where its V8 is known to have them, and starts everywhere', async t => {
+  const known = ['--bytecode-size-allowance-per-tick=50', '--max-inlined-bytecode-size-cumulative=300']
+  t.same(compilerArguments('11.3.244.8-node.33'), known)
+  for (const later of ['11.30.1.0', '12.4.254.21-node.57', '13.6.233.17-node.53', '14.6.202.34-node.34'])
+    t.same(compilerArguments(later), [])
+  const said = `${JSON.stringify(known)}.map(each => process.execArgv.includes(each)).join()`
+  const { worker, ignored } = begin(t, `channel.end(JSON.stringify({ type: ${said} }) + '\\n')`)
+  t.match(await worker.exited, { code: 0 })
+  const ours = compilerArguments(process.versions.v8)
+  t.same(ignored, [`${known.map(each => ours.includes(each)).join()} unknown`])
 })
 
 t.test('a worker that dies leaves nothing open here, and is told nothing', async t => {
