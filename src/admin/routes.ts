@@ -22,7 +22,7 @@ import type { LearnedProfile, LongOptions } from '../cache/operations/operations
 import type { PreloadBytes, PreloadedImage, PreloadProgress } from '../cache/operations/preload-image.ts'
 import type { PlanBasis } from '../cache/plan/plan-basis.ts'
 import { type ProfileFile, parseProfileFile } from '../cache/prefetch/profile-file.ts'
-import type { ComparedLocation } from '../origin/locations/compare-places.ts'
+import type { ComparedLocation } from '../origin/locations/compare-locations.ts'
 import type { ImageLocation } from '../origin/locations/image-location.ts'
 import type { FleetHandlers } from './fleet-handlers.ts'
 import type { LibrbdHandlers } from './librbd-report.ts'

@@ -8,7 +8,7 @@
 import type { CancelSignal } from '../base/cancel-signal.ts'
 import { CacheError } from '../base/errors.ts'
 import { countOf, type Image, runsOf } from '../base/image.ts'
-import type { ReadsUnderWay } from '../fleet/asking/reads-under-way.ts'
+import type { ReadsInFlight } from '../fleet/asking/reads-in-flight.ts'
 import { toldUnitsBytesMax, unitBlocks } from '../fleet/wire/wire.ts'
 import type { IndexDatabase } from '../index/index-database.ts'
 import type { StoreFile } from '../native/addon.ts'
@@ -54,8 +54,8 @@ export interface ServedEntry {
 /** The group of this host. */
 export interface ServedGroup {
   /** Reads of origins under way, and those that wait for a member. */
-  readonly originReads: Pick<ReadsUnderWay, 'covers' | 'rangesOf'>
-  readonly memberReads: Pick<ReadsUnderWay, 'touches'>
+  readonly originReads: Pick<ReadsInFlight, 'covers' | 'rangesOf'>
+  readonly memberReads: Pick<ReadsInFlight, 'touches'>
   /** Does this host know that a member has ranks? */
   hasRanks(memberId: string): boolean
   isOwn(memberId: string): boolean

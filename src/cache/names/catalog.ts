@@ -22,13 +22,13 @@ import type { Logger } from '../../base/logger.ts'
 import { hopsMax, isForeignOpener, openerOfHops } from '../../fleet/wire/wire.ts'
 import type { ImageEntry, IndexDatabase } from '../../index/index-database.ts'
 import type { Origin, ReadOptions } from '../../origin/contract/origin.ts'
-import { DoubtfulNames } from './doubtful-names.ts'
 import { ImageRefcounts } from './image-refcounts.ts'
 import { IndexWriteQueue, type RecordingStore } from './index-write-queue.ts'
 import { KnownImages, type TrackedImage } from './known-images.ts'
 import { absentMsMax, knownImagesMax, revalidateMsMax } from './limits.ts'
 import { ListingCache } from './listing-cache.ts'
 import { NameTable } from './name-table.ts'
+import { NamesToRecheck } from './names-to-recheck.ts'
 import { NegativeNames } from './negative-names.ts'
 import { logUnanswered, noAnswer } from './unanswered-lookups.ts'
 
@@ -64,7 +64,7 @@ export class Catalog {
   readonly #recorder: IndexWriteQueue
   /** Ids of the versions that have no name. */
   readonly #superseded: Set<string>
-  readonly #doubtful: DoubtfulNames
+  readonly #toRecheck: NamesToRecheck
 
   constructor(options: CatalogOptions) {
     this.#options = options
@@ -78,9 +78,9 @@ export class Catalog {
       recorder: this.#recorder,
       isFresh: (origin, checkedMs) => this.#isFresh(origin, checkedMs),
       known: origin => this.#names.of(origin),
-      onVanished: (origin, name) => this.#doubtful.add(origin, name),
+      onVanished: (origin, name) => this.#toRecheck.add(origin, name),
     })
-    this.#doubtful = new DoubtfulNames({
+    this.#toRecheck = new NamesToRecheck({
       ...options,
       ask: (origin, name, signal) => this.#askOnce(origin, name, { signal, opener: openerOfHops(hopsMax) }),
     })
@@ -162,7 +162,7 @@ export class Catalog {
     this.forget(entry)
     const named = this.#names.get({ url }, name)
     this.#names.delete({ url }, name)
-    this.#doubtful.drop({ url }, name)
+    this.#toRecheck.drop({ url }, name)
     this.#recorder.drop(key)
     const undo = () => {
       if (this.#images.find(entry.image.id)) return // It has come back meanwhile.
@@ -183,7 +183,7 @@ export class Catalog {
   /** Try again what could not be written, and ask for the names that went from a listing. */
   async catchUp(signal: CancelSignal): Promise<void> {
     await this.#recorder.retry()
-    await this.#doubtful.ask(signal)
+    await this.#toRecheck.ask(signal)
   }
 
   imageOfNode(nodeId: bigint): ImageEntry | null {
@@ -332,8 +332,8 @@ export class Catalog {
     if (before !== undefined && before !== image.id) this.#superseded.add(before)
     const checkedMs = this.#options.now()
     this.#names.set(origin, name, { entry, checkedMs, heardMs: toldBy === null ? checkedMs : null, toldBy })
-    if (toldBy === null) this.#doubtful.drop(origin, name)
-    else this.#doubtful.add(origin, name)
+    if (toldBy === null) this.#toRecheck.drop(origin, name)
+    else this.#toRecheck.add(origin, name)
     this.#absent.delete(`${origin.url} ${name}`)
     this.use(image)
     return entry

@@ -6,8 +6,8 @@ import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { isCacheError } from '../../base/errors.ts'
 import { identify } from '../../base/image.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
-import type { DeltaCost } from '../../origin/sealed/delta.ts'
 import type { OriginSeals } from '../../origin/sealed/origin-seals.ts'
+import type { DeltaCost } from '../../origin/sealed/version-delta.ts'
 import { noImage } from './named-images.ts'
 
 export interface DeltaReport extends DeltaCost {

@@ -3,7 +3,7 @@
  */
 import { CacheError } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
-import type { ComparedLocation } from '../../origin/locations/compare-places.ts'
+import type { ComparedLocation } from '../../origin/locations/compare-locations.ts'
 import type { ImageLocation } from '../../origin/locations/image-location.ts'
 import type { MountedOrigin } from '../fetch/origin-table.ts'
 import type { Catalog } from '../names/catalog.ts'

@@ -4,7 +4,7 @@
  */
 import { requestLocations } from '../../admin/admin-client.ts'
 import { requestLong } from '../../admin/progress-client.ts'
-import type { ComparedLocation } from '../../origin/locations/compare-places.ts'
+import type { ComparedLocation } from '../../origin/locations/compare-locations.ts'
 import type { ImageLocation } from '../../origin/locations/image-location.ts'
 import { createProgressView } from '../output/progress.ts'
 import { newTable, size, trimmed } from '../output/tables.ts'

@@ -45,11 +45,11 @@ import {
   measureReads,
   type RoomsStatus,
 } from './collect-status.ts'
-import { dropUnits } from './drop-units.ts'
+import { dropMemberUnits } from './drop-member-units.ts'
 import { EventLoopLag } from './event-loop-lag.ts'
 import { LeavingOrigins } from './leaving-origins.ts'
 import { MountTraces } from './mount-traces.ts'
-import { nativeUsesOf } from './native-uses.ts'
+import { nativeUsesOf } from './native-use-samples.ts'
 import { writeOffLoop } from './off-loop-write.ts'
 import { servingSettingsOf } from './open-fleet.ts'
 import { placeOf } from './open-group.ts'
@@ -225,7 +225,7 @@ export class Rooms {
       viewPath: top.at('fleet-members.json'),
       permitTables: addon,
       sumOf: bytes => addon.crc32c(bytes),
-      dropUnits: units => void dropUnits(this.#store, units, logger), // Never rejects.
+      dropMemberUnits: units => void dropMemberUnits(this.#store, units, logger), // Never rejects.
     })
     if (opened) this.#origins.share(opened.group)
   }

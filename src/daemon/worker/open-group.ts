@@ -18,7 +18,7 @@ import { GroupPromotion, type PromotedMember } from '../../fleet/asking/group-pr
 import { MemberClient, type MemberTrust } from '../../fleet/asking/member-client.ts'
 import { ownedRanges } from '../../fleet/asking/owned-units.ts'
 import type { OwnProfiles } from '../../fleet/asking/profile-exchange.ts'
-import type { SecondHandUnit } from '../../fleet/asking/second-hand.ts'
+import type { SecondHandUnit } from '../../fleet/asking/second-hand-audit.ts'
 import { ViewFile } from '../../fleet/asking/view-file.ts'
 import { boundedWeight, type Member } from '../../fleet/group/member.ts'
 import { DnsRegistry } from '../../fleet/registry/dns-registry.ts'
@@ -46,7 +46,7 @@ export interface GroupContext {
   readonly permitTables: UnitPermitTables
   /** crc32c. */
   sumOf(bytes: Uint8Array): number
-  dropUnits(units: readonly SecondHandUnit[]): void
+  dropMemberUnits(units: readonly SecondHandUnit[]): void
   readonly ownProfiles: OwnProfiles
   /** Bytes of images that a member was sent. */
   sentTo(memberId: string): number
@@ -89,7 +89,7 @@ export class OpenGroup implements FleetHandlers {
   static async open(configuration: Configuration, parts: GroupContext): Promise<OpenGroup | null> {
     const { fleet, cache } = configuration
     if (fleet.group === null) return null
-    const { logger, viewPath, permitTables, sumOf, dropUnits, ownProfiles, sentTo } = parts
+    const { logger, viewPath, permitTables, sumOf, dropMemberUnits, ownProfiles, sentTo } = parts
     const trust = new TrustFiles(logger)
     await trust.read(fleet)
     const time = new OwnTime()
@@ -112,7 +112,7 @@ export class OpenGroup implements FleetHandlers {
       sumOf,
       openChannel: ({ url }) =>
         new MemberClient({ url, trust: trust.current, ownId, blockBytes: cache.blockSize, time, sumOf }),
-      dropUnits,
+      dropMemberUnits,
       ownProfiles,
       sentTo,
     })

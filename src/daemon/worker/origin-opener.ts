@@ -9,7 +9,7 @@ import { DEFAULT_CIPHERS } from 'node:tls'
 import type { CacheError } from '../../base/errors.ts'
 import { originDescriptorsMax } from '../../base/limits.ts'
 import type { Logger } from '../../base/logger.ts'
-import type { OriginReach } from '../../fleet/asking/reached-origin.ts'
+import type { OriginReach } from '../../fleet/asking/relayed-origin.ts'
 import type { Addon } from '../../native/addon.ts'
 import { loadCephAddon } from '../../native/ceph-addon.ts'
 import type { RangeReceiver } from '../../native/range-receiver.ts'
@@ -27,7 +27,7 @@ import type { CircuitState } from '../../origin/wrappers/circuit-state.ts'
 import type { Hedges } from '../../origin/wrappers/hedge.ts'
 import type { Meter } from '../../origin/wrappers/meter.ts'
 import { locationSettingsOf, type OriginSettings, originOptionsOf } from '../config/origin-settings.ts'
-import { heldAlone } from './held-alone.ts'
+import { onlyIfCached } from './only-if-cached.ts'
 
 export interface OriginOpenerContext {
   readonly addon: ExtentFinder &
@@ -135,7 +135,7 @@ export class OriginOpener {
     const parts = { addon, loadCeph: loadCephAddon, receiver: this.#receiver, logger }
     const open = (base: string, lookup: LookupFunction) => {
       const own = { ...options, views: [], verify: null, imageStores: [], names: { include: null, exclude: [] } }
-      return openOrigin(base, { ...parts, options: { ...own, http: { ...http, lookup, authorizer: heldAlone } } })
+      return openOrigin(base, { ...parts, options: { ...own, http: { ...http, lookup, authorizer: onlyIfCached } } })
     }
     return { lookup, open, refusal: url => this.#parts.refusalOf(url) }
   }

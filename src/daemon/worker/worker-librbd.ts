@@ -19,7 +19,7 @@ import type { Configuration } from '../config/configuration.ts'
 import { librbdPlaceOf, presentationOf } from '../config/librbd-settings.ts'
 import type { LibrbdPlace } from '../config/settings.ts'
 import type { Mounter } from '../mount/mounter.ts'
-import type { SessionUses } from './native-uses.ts'
+import type { SessionUses } from './native-use-samples.ts'
 import type { SupervisorChannel } from './supervisor-channel.ts'
 
 /** The way in which librbd is served. */

@@ -15,7 +15,7 @@ import { prefetchSlotsShare, readAroundChoices } from '../../cache/fetch/limits.
 import type { MountedOrigin } from '../../cache/fetch/origin-table.ts'
 import type { CacheMode } from '../../cache/modes/cache-mode.ts'
 import type { MemberLocations } from '../../fleet/asking/member-locations.ts'
-import type { OriginReach } from '../../fleet/asking/reached-origin.ts'
+import type { OriginReach } from '../../fleet/asking/relayed-origin.ts'
 import type { Deadlines } from '../../fuse/filesystem/transport.ts'
 import type { TreeProof, TreeProofs } from '../../native/tree-proof.ts'
 import type { UnitPermitTables } from '../../native/unit-permits.ts'
@@ -25,10 +25,10 @@ import type { ParentFinder } from '../../origin/contract/parent-finder.ts'
 import type { LocationRegistrar } from '../../origin/glance/image-locations.ts'
 import { loadUndici } from '../../origin/http/http-client.ts'
 import { identityOf } from '../../origin/open-origin.ts'
-import { type HeldVersions, nothingHeld } from '../../origin/sealed/delta.ts'
 import { OriginSeals } from '../../origin/sealed/origin-seals.ts'
 import { noKeeper, type SealKeeper } from '../../origin/sealed/seal.ts'
 import type { TakenSource } from '../../origin/sealed/taken-blocks.ts'
+import { type HeldVersions, nothingHeld } from '../../origin/sealed/version-delta.ts'
 import { SequentialOrigin } from '../../origin/sequential/sequential-origin.ts'
 import { downFor, UnopenedOrigin } from '../../origin/unopened-origin.ts'
 import { CircuitState, type CircuitStateName } from '../../origin/wrappers/circuit-state.ts'
@@ -38,8 +38,9 @@ import { ReplaceableOrigin } from '../../origin/wrappers/replaceable.ts'
 import type { OriginPlace } from '../config/configuration.ts'
 import { hitSetOptionsOf } from '../config/hit-set-settings.ts'
 import type { OriginSettings } from '../config/origin-settings.ts'
-import { ImagePlaces, type PlacedOrigin } from './image-places.ts'
+import { together } from './combined-origin-status.ts'
 import { answerMarginMs, openRetryMs } from './limits.ts'
+import { LocationReport, type PlacedOrigin } from './location-report.ts'
 import {
   type Opened,
   OriginOpener,
@@ -48,7 +49,6 @@ import {
   type ReadSettings,
   type ShareOrigin,
 } from './origin-opener.ts'
-import { together } from './origins-together.ts'
 
 /** Proofs that are asked of the disk end with its time-outs. */
 const neverAborted = new LightAbortSignal()
@@ -202,7 +202,7 @@ export class WorkerOrigins {
     return this.#open.map(({ place: { directory, settings, readAround }, origin, availability, sources, seals }) => ({
       directory,
       origin,
-      places: new ImagePlaces(() => this.#placed(origin)),
+      places: new LocationReport(() => this.#placed(origin)),
       mode: settings.mode ?? null,
       revalidateSeconds: settings.revalidate / 1000,
       patience: { missMs: settings.missTimeout, onOutage: settings.onOutage, availability },

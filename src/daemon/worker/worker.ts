@@ -18,7 +18,7 @@ import type { LeveledLogger, ProcessLog } from '../../base/logger.ts'
 import type { InflightJournalOptions } from '../../fuse/kernel/inflight-journal.ts'
 import { type Negotiated, repeatsRequests } from '../../fuse/kernel/negotiation.ts'
 import type { Configuration } from '../config/configuration.ts'
-import { documentInEffect } from '../config/document-in-effect.ts'
+import { documentAfterReload } from '../config/document-after-reload.ts'
 import { movedTo } from '../config/plan-reload.ts'
 import type { CacheMove, ConfigurationDocument, LogSettings, Settings } from '../config/settings.ts'
 import {
@@ -340,7 +340,7 @@ export class Worker {
       logger.info({ changed, waiting }, 'the configuration was read again')
       logger.level = next.log.level
       await this.#page?.apply(next.web)
-      this.#keepDocument(documentInEffect(document, this.#document, [['mountpoint'], ...kept]), mountpoint)
+      this.#keepDocument(documentAfterReload(document, this.#document, [['mountpoint'], ...kept]), mountpoint)
       await channel.send({ type: 'log-level', level: next.log.level, document: this.#document })
       return { changed, waiting }
     } catch (error) {

@@ -15,23 +15,23 @@ import type { MemberRegistry } from '../registry/registry.ts'
 import { FleetCounters } from './fleet-counters.ts'
 import { FleetOrigin } from './fleet-origin.ts'
 import { type FleetStatus, type MemberStatus, memberStatusOf, type UnitExplanation } from './fleet-status.ts'
-import { FormerUnits } from './former-units.ts'
+import { FormerOwnerUnits } from './former-owner-units.ts'
 import type { GroupPromotionCounters } from './group-promotion.ts'
 import { HedgeBudget } from './hedge-budget.ts'
 import { permitsEveryMs } from './limits.ts'
 import type { MemberChannel, MemberMessages } from './member-channel.ts'
 import { MemberLocations } from './member-locations.ts'
+import { MemberVersions } from './member-versions.ts'
 import { OriginPace } from './origin-pace.ts'
 import { OriginRelay } from './origin-relay.ts'
 import { PeerTable } from './peer-table.ts'
 import { PermittedUnits } from './permitted-units.ts'
 import { type OwnProfiles, ProfileExchange } from './profile-exchange.ts'
-import { ReachedNames } from './reached-names.ts'
-import { type OriginReach, ReachedOrigin } from './reached-origin.ts'
-import { ReadsUnderWay } from './reads-under-way.ts'
+import { ReadsInFlight } from './reads-in-flight.ts'
+import { RelayedLookups } from './relayed-lookups.ts'
+import { type OriginReach, RelayedOrigin } from './relayed-origin.ts'
 import { ReplicaCounts } from './replica-counts.ts'
-import { SecondHand, type SecondHandCounters, type SecondHandUnit } from './second-hand.ts'
-import { ToldVersions } from './told-versions.ts'
+import { SecondHandAudit, type SecondHandCounters, type SecondHandUnit } from './second-hand-audit.ts'
 import { type UnitRange, UnitReader } from './unit-reader.ts'
 import type { ViewFile } from './view-file.ts'
 
@@ -69,29 +69,29 @@ export interface FleetGroupContext {
   /** Bytes of images that a member was sent by this host. */
   sentTo(memberId: string): number
   /** Blocks that a liar sent are to leave the cache. */
-  dropUnits(units: readonly SecondHandUnit[]): void
+  dropMemberUnits(units: readonly SecondHandUnit[]): void
 }
 
 export class FleetGroup {
   readonly #parts: FleetGroupContext
   readonly view: GroupView
   /** Reads of this host that go on: of origins, and of members that bring the bytes. */
-  readonly originReads = new ReadsUnderWay()
-  readonly memberReads = new ReadsUnderWay()
+  readonly originReads = new ReadsInFlight()
+  readonly memberReads = new ReadsInFlight()
   readonly profiles: ProfileExchange
   readonly locations: MemberLocations
-  readonly #versions: ToldVersions
+  readonly #versions: MemberVersions
   readonly #peers: PeerTable
   /** See {@link PermittedUnits}. */
   readonly permits: PermittedUnits
   readonly #permitsTask: PeriodicTask
-  readonly #former: FormerUnits
+  readonly #former: FormerOwnerUnits
   readonly #budget: HedgeBudget
   readonly #originBudget: HedgeBudget
   readonly #counters = new FleetCounters()
   readonly #replicas: ReplicaCounts
   /** By URL, as what a member sent stays known when its origin is opened anew. */
-  readonly #audits = new Map<string, SecondHand>()
+  readonly #audits = new Map<string, SecondHandAudit>()
   readonly #audited = new Map<string, Origin>()
   #settings: AskSettings
   #reads = 0
@@ -111,7 +111,7 @@ export class FleetGroup {
     const { own, blockBytes, rack, now } = parts
     this.view = new GroupView({ own, blockBytes, rack, now })
     this.#peers = new PeerTable({ view: this.view, now, openChannel: member => parts.openChannel(member) })
-    this.#former = new FormerUnits(this.view)
+    this.#former = new FormerOwnerUnits(this.view)
     this.permits = new PermittedUnits({
       former: this.#former,
       ...{ tables: parts.permitTables, view: this.view, blockBytes },
@@ -125,7 +125,7 @@ export class FleetGroup {
       isUsable: (member: KnownMember) => this.#peers.isUsable(member),
     }
     this.profiles = new ProfileExchange({ ...members, own: parts.ownProfiles })
-    this.#versions = new ToldVersions({ ...members, after: parts.after })
+    this.#versions = new MemberVersions({ ...members, after: parts.after })
     this.locations = new MemberLocations({
       view: this.view,
       blockBytes,
@@ -215,8 +215,8 @@ export class FleetGroup {
       reader,
       originPace,
       originReads: this.originReads,
-      reached: new ReachedOrigin({ inner, reach, relay, now, after }),
-      names: new ReachedNames({ inner, reach, versions: this.#versions, after }),
+      reached: new RelayedOrigin({ inner, reach, relay, now, after }),
+      names: new RelayedLookups({ inner, reach, versions: this.#versions, after }),
       now,
       sharesImage: () => this.hasOthers,
       onOrigin: (reason, { image, unit, target }) => {
@@ -329,13 +329,13 @@ export class FleetGroup {
     this.#parts.viewFile.keep({ members: this.view.records, memberSince: this.#memberSince })
   }
 
-  #auditsOf(inner: Origin): SecondHand {
+  #auditsOf(inner: Origin): SecondHandAudit {
     const { url } = inner
     this.#audited.set(url, inner)
     const known = this.#audits.get(url)
     if (known) return known
-    const { logger, random, sumOf, dropUnits, every } = this.#parts
-    const audits = new SecondHand({
+    const { logger, random, sumOf, dropMemberUnits, every } = this.#parts
+    const audits = new SecondHandAudit({
       logger,
       random,
       ...(every ? { every } : {}),
@@ -346,7 +346,7 @@ export class FleetGroup {
       onLie: (id, reason, units) => {
         const member = this.view.find(id)
         if (member) this.#peers.of(member).health.lied(reason)
-        dropUnits(units)
+        dropMemberUnits(units)
       },
     })
     this.#audits.set(url, audits)
@@ -360,7 +360,7 @@ export class FleetGroup {
     const facts = { member: member.id, reason, units: units.length }
     this.#parts.logger.error(facts, 'fleet member differs from the origin: it is asked no more, its blocks are dropped')
     this.#peers.of(member).health.lied(reason)
-    this.#parts.dropUnits(units)
+    this.#parts.dropMemberUnits(units)
   }
 
   #auditCounters(): SecondHandCounters {

@@ -13,18 +13,18 @@ import type { FoundImage, Origin, ReadOptions } from '../../origin/contract/orig
 import { ForwardingOrigin } from '../../origin/wrappers/forwarding-origin.ts'
 import { hopsOfOpener, unitBlocks } from '../wire/wire.ts'
 import type { OriginPace } from './origin-pace.ts'
-import type { ReachedNames } from './reached-names.ts'
-import type { ReachedOrigin } from './reached-origin.ts'
-import type { ReadsUnderWay } from './reads-under-way.ts'
+import type { ReadsInFlight } from './reads-in-flight.ts'
+import type { RelayedLookups } from './relayed-lookups.ts'
+import type { RelayedOrigin } from './relayed-origin.ts'
 import type { OriginReason, UnitRange, UnitReader } from './unit-reader.ts'
 
 export interface FleetOriginContext {
   readonly blockBytes: number
   readonly reader: Pick<UnitReader, 'read' | 'orderOf'>
   readonly originPace: OriginPace
-  readonly originReads: Pick<ReadsUnderWay, 'begin'>
-  readonly reached: Pick<ReachedOrigin, 'read' | 'close'>
-  readonly names: Pick<ReachedNames, 'lookup'>
+  readonly originReads: Pick<ReadsInFlight, 'begin'>
+  readonly reached: Pick<RelayedOrigin, 'read' | 'close'>
+  readonly names: Pick<RelayedLookups, 'lookup'>
   readonly now: () => number
   /** Do members take part in reads of this image? */
   sharesImage(image: Image): boolean

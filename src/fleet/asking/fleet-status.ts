@@ -7,11 +7,11 @@ import type { RegistryState } from '../registry/registry.ts'
 import type { UnitAnswer } from './fleet-counters.ts'
 import type { GroupPromotionCounters } from './group-promotion.ts'
 import type { HedgeBudget } from './hedge-budget.ts'
+import type { MemberVersionCounters } from './member-versions.ts'
 import type { MemberCounters, PeerHealth, PeerHealthName } from './peer-health.ts'
 import type { PermitCounters } from './permitted-units.ts'
 import type { ProfileExchangeCounters } from './profile-exchange.ts'
-import type { SecondHandCounters } from './second-hand.ts'
-import type { ToldVersionCounters } from './told-versions.ts'
+import type { SecondHandCounters } from './second-hand-audit.ts'
 import type { OriginReason } from './unit-reader.ts'
 
 /** A member, for operators. */
@@ -50,7 +50,7 @@ export interface FleetStatus {
   readonly hedges: HedgeBudget['counters']
   readonly audits: SecondHandCounters
   readonly profiles: ProfileExchangeCounters
-  readonly versions: ToldVersionCounters
+  readonly versions: MemberVersionCounters
   readonly promotions: GroupPromotionCounters
 }
 

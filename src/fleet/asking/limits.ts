@@ -112,7 +112,7 @@ export const permitBytesMax = 8 * 1024 ** 2
 export const permitsEveryMs = 1_000
 
 /** Answers of former owners that are remembered, in bytes: of a thousand members for some images of 10 GiB. */
-export const formerUnitsBytesMax = 8 * 1024 ** 2
+export const formerOwnerUnitsBytesMax = 8 * 1024 ** 2
 
 /** Members that are asked for bytes of an origin which does not answer here, and the time for each. */
 export const relayedMembersMax = 8

@@ -13,7 +13,7 @@ import type { FollowedImage, NativeRange, ReaderPermits } from '../../origin/con
 import type { GroupView } from '../group/group-view.ts'
 import { unitBlocks } from '../wire/wire.ts'
 import { formerOwnersMax } from './ask-order.ts'
-import type { FormerUnits } from './former-units.ts'
+import type { FormerOwnerUnits } from './former-owner-units.ts'
 import { permitBytesMax } from './limits.ts'
 
 export interface PermittedUnitsContext {
@@ -22,7 +22,7 @@ export interface PermittedUnitsContext {
   readonly blockBytes: number
   /** Did this host join so lately that others hold its units? */
   isJoining(): boolean
-  readonly former: Pick<FormerUnits, 'mayHold'>
+  readonly former: Pick<FormerOwnerUnits, 'mayHold'>
   /** Bytes of a unit came within a permit. */
   onNative(image: Image, unit: number, range: NativeRange, ms: number): void
 }

@@ -12,7 +12,7 @@ import { abortedBy, throwIfAborted } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { GroupView, KnownMember } from '../group/group-view.ts'
 import { AskOrder, type AskStep } from './ask-order.ts'
-import type { FormerUnits } from './former-units.ts'
+import type { FormerOwnerUnits } from './former-owner-units.ts'
 import type { HedgeBudget } from './hedge-budget.ts'
 import {
   failedMembersMax,
@@ -67,7 +67,7 @@ export interface UnitReaderContext {
   readonly originPace: OriginPace
   /** Did this host join so lately that others hold its units? */
   isJoining(): boolean
-  readonly former: FormerUnits
+  readonly former: FormerOwnerUnits
   /** A former owner has told its units of an image. */
   onFormerUnits(imageId: string): void
   /** The time that members may add to a read, and may the origin be asked because it is sooner? */

@@ -11,8 +11,8 @@ import type { Logger } from '../../base/logger.ts'
 import type { KnownImage } from './backend.ts'
 import { ForgottenNodes } from './forgotten-nodes.ts'
 import { FsError } from './fs-error.ts'
-import { type BackingFiles, type OpenedByPassthrough, PassedOpens } from './passed-opens.ts'
 import { forwardedNodeId } from './passthrough.ts'
+import { type BackingFiles, type OpenedByPassthrough, PassthroughOpens } from './passthrough-opens.ts'
 
 /** A file of an origin that is open; the kernel holds it by itself. */
 export interface ForwardedFile {
@@ -45,7 +45,7 @@ export class Forwarding {
   readonly #backend: ForwardingBackend
   readonly #kernel: ForwardingKernel
   readonly #logger: Logger
-  readonly #opens: PassedOpens<number>
+  readonly #opens: PassthroughOpens<number>
   readonly #forgotten: ForgottenNodes
   #isClosed = false
 
@@ -54,7 +54,7 @@ export class Forwarding {
     this.#backend = backend
     this.#kernel = kernel
     this.#logger = logger
-    this.#opens = new PassedOpens(kernel, image => backend.end(image), now)
+    this.#opens = new PassthroughOpens(kernel, image => backend.end(image), now)
     this.#forgotten = new ForgottenNodes(nodeId => kernel.hasForgotten(nodeId))
   }
 
@@ -97,7 +97,7 @@ export class Forwarding {
     return this.#opens.release(handle)
   }
 
-  /** See {@link PassedOpens.close}. */
+  /** See {@link PassthroughOpens.close}. */
   close(): void {
     this.#isClosed = true
     this.#opens.close()

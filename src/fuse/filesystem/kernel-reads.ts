@@ -6,7 +6,6 @@ import type { CancelSignal } from '../../base/cancel-signal.ts'
 import type { KnownImage } from './backend.ts'
 import type { Forwarding } from './forwarding.ts'
 import { FsError } from './fs-error.ts'
-import type { OpenedByPassthrough } from './passed-opens.ts'
 import {
   forwardedNodeId,
   isForwardedNode,
@@ -14,6 +13,7 @@ import {
   type Passthrough,
   passthroughNodeId,
 } from './passthrough.ts'
+import type { OpenedByPassthrough } from './passthrough-opens.ts'
 
 export class KernelReads {
   readonly #passthrough: Passthrough | null

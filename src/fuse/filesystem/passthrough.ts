@@ -17,7 +17,7 @@ import type { Logger } from '../../base/logger.ts'
 import type { StoreFile } from '../../native/addon.ts'
 import type { KnownImage } from './backend.ts'
 import { ForgottenNodes } from './forgotten-nodes.ts'
-import { type BackingFiles, type OpenedByPassthrough, PassedOpens } from './passed-opens.ts'
+import { type BackingFiles, type OpenedByPassthrough, PassthroughOpens } from './passthrough-opens.ts'
 
 /** The uppermost bits of the three nodes of an image, whose own ids have 62 bits; nested directories have 2. */
 const kindBits = 62n
@@ -69,7 +69,7 @@ export class Passthrough {
   readonly #backend: PassthroughBackend
   readonly #kernel: PassthroughKernel
   readonly #logger: Logger
-  readonly #opens: PassedOpens<StoreFile>
+  readonly #opens: PassthroughOpens<StoreFile>
   readonly #forgotten: ForgottenNodes
   #failure: string | null = null
 
@@ -78,7 +78,7 @@ export class Passthrough {
     this.#backend = backend
     this.#kernel = kernel
     this.#logger = logger
-    this.#opens = new PassedOpens(kernel, image => backend.end(image), now)
+    this.#opens = new PassthroughOpens(kernel, image => backend.end(image), now)
     this.#forgotten = new ForgottenNodes(nodeId => kernel.hasForgotten(nodeId))
   }
 
@@ -127,7 +127,7 @@ export class Passthrough {
     return this.#opens.release(handle)
   }
 
-  /** See {@link PassedOpens.close}. */
+  /** See {@link PassthroughOpens.close}. */
   close(): void {
     this.#opens.close()
   }

@@ -14,11 +14,11 @@ import type { Logger } from '../../base/logger.ts'
 import type { ReaderTable } from '../contract/native-read-sources.ts'
 import type { Origin, ReadOptions } from '../contract/origin.ts'
 import { ForwardingOrigin } from '../wrappers/forwarding-origin.ts'
-import { type ComparedLocation, type ComparisonOptions, comparePlaces } from './compare-places.ts'
+import { type ComparedLocation, type ComparisonOptions, compareLocations } from './compare-locations.ts'
 import type { ImageLocation } from './image-location.ts'
 import { locationSoonerFactor, lookMsMax, sampleBytes } from './limits.ts'
 import { Location, noFigures } from './location.ts'
-import { type Place, PlaceTable, type ToldPlaces } from './place-table.ts'
+import { LocationTable, type Place, type ToldPlaces } from './location-table.ts'
 import { RecentAnswers } from './recent-answers.ts'
 import { comparableLocation } from './same-bytes.ts'
 
@@ -42,7 +42,7 @@ interface ReadRange {
 
 export class LocatedOrigin extends ForwardingOrigin {
   readonly #primary: Location
-  readonly #places: PlaceTable
+  readonly #places: LocationTable
   readonly #answers = new RecentAnswers<Place | null>()
 
   /** @param others Origins of the same keys at other places; closed with this one */
@@ -53,7 +53,7 @@ export class LocatedOrigin extends ForwardingOrigin {
     const primary = this.#primary
     const onChange = ({ id }: Image) => readers?.changed(id)
     const further = others.map(origin => new Location(origin, now))
-    this.#places = new PlaceTable({ primary, others: further, told, logger, now, random, onChange })
+    this.#places = new LocationTable({ primary, others: further, told, logger, now, random, onChange })
     if (!readers) return
     // Session threads read the origin itself: only while that is the best.
     readers.mayRead = imageId => this.#bestOf(this.#places.known(imageId), sampleBytes) === null
@@ -127,7 +127,7 @@ export class LocatedOrigin extends ForwardingOrigin {
         url,
       }
     })
-    return await comparePlaces(image, this.inner, places, options)
+    return await compareLocations(image, this.inner, places, options)
   }
 
   override async close(): Promise<void> {

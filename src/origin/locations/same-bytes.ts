@@ -4,7 +4,7 @@
 import { CacheError, throwIfAborted } from '../../base/errors.ts'
 import { type Image, identify } from '../../base/image.ts'
 import type { Origin, ReadOptions } from '../contract/origin.ts'
-import type { ComparablePlace } from './compare-places.ts'
+import type { ComparablePlace } from './compare-locations.ts'
 import { locationSamplesMin, sampleBytes } from './limits.ts'
 
 /** The same image as a location knows it, with the validator there. */

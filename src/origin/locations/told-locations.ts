@@ -16,7 +16,7 @@ import { withoutCredentials } from '../contract/url-credentials.ts'
 import { LocalRedirects } from '../http/protocol/local-redirects.ts'
 import { toldHostsMax, toldPlacesMax } from './limits.ts'
 import { Location } from './location.ts'
-import type { ToldPlace, ToldPlaces } from './place-table.ts'
+import type { ToldPlace, ToldPlaces } from './location-table.ts'
 
 /** A URL as the service tells it. */
 export interface ToldUrl {

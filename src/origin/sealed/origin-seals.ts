@@ -8,11 +8,11 @@ import type { TreeProof, TreeProofs } from '../../native/tree-proof.ts'
 import type { UnitPermitTables } from '../../native/unit-permits.ts'
 import type { ReaderTable } from '../contract/native-read-sources.ts'
 import type { Origin, ReadOptions } from '../contract/origin.ts'
-import { type ComparedVersions, type HeldVersions, nothingHeld } from './delta.ts'
 import { type KnownSeal, noKeeper, type Seal, type SealKeeper } from './seal.ts'
 import { SealedOrigin } from './sealed-origin.ts'
 import type { TakenSource } from './taken-blocks.ts'
 import { isAnyVerified, type OriginVerifyOptions } from './verify-options.ts'
+import { type ComparedVersions, type HeldVersions, nothingHeld } from './version-delta.ts'
 import { type WrongBlockCounters, WrongBlocks } from './wrong-blocks.ts'
 
 export interface OriginSealsContext {

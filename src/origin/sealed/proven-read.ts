@@ -5,10 +5,10 @@
 import { CacheError, isCacheError, throwIfAborted } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import type { Origin, ReadOptions } from '../contract/origin.ts'
-import type { DeltaRun } from './delta.ts'
 import { deltaRequestsMax, wrongAnswersMax } from './limits.ts'
 import type { Seal } from './seal.ts'
 import { urlOfKey } from './verify-options.ts'
+import type { DeltaRun } from './version-delta.ts'
 import type { WrongBlocks } from './wrong-blocks.ts'
 
 export interface ProvenRead {

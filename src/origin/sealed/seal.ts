@@ -3,10 +3,10 @@
  */
 import { createHash } from 'node:crypto'
 import type { Image } from '../../base/image.ts'
-import type { Delta } from './delta.ts'
 import type { HashTree } from './hash-tree.ts'
 import type { TreeParameters } from './superblock.ts'
 import type { KeptTree } from './tree-runs.ts'
+import type { Delta } from './version-delta.ts'
 
 /**
  * `configured`: the operator named the root hash; `signed`: by a configured certificate; `pinned`: the first one that

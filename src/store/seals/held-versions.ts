@@ -2,7 +2,7 @@
  * Held versions: images of the store by their names, from which a new version takes equal blocks.
  */
 import type { Image } from '../../base/image.ts'
-import type { HeldVersions } from '../../origin/sealed/delta.ts'
+import type { HeldVersions } from '../../origin/sealed/version-delta.ts'
 import type { StoredImage } from '../image/stored-image.ts'
 
 export interface VersionStore {

@@ -36,7 +36,7 @@ fleet: { group: g, listen: "${address}", insecure: true, registry: { members: [$
     viewPath: join(directory, 'view'),
     permitTables: new FakePermitTables(),
     sumOf: () => 0,
-    dropUnits: () => {},
+    dropMemberUnits: () => {},
     ownProfiles: { get: () => null, merge: () => true },
     sentTo: () => 0,
     operations: { imageOf: neverAsked, promoteImage: neverAsked },

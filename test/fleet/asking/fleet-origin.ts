@@ -60,7 +60,7 @@ async function groupOf(
     permitTables: new FakePermitTables(),
     ownProfiles: { get: () => null, merge: () => true },
     sentTo: () => 0,
-    dropUnits: () => {},
+    dropMemberUnits: () => {},
     ...more,
   })
   t.teardown(() => group.close())
@@ -181,7 +181,7 @@ t.test('members that are busy for ever are waited for within a bound', async t =
 
 t.test('one block that differs from the origin: the member is asked no more, and its units are dropped', async t => {
   const dropped: unknown[] = []
-  const more = { random: () => 0, dropUnits: (units: readonly unknown[]) => void dropped.push(...units) }
+  const more = { random: () => 0, dropMemberUnits: (units: readonly unknown[]) => void dropped.push(...units) }
   const { bytesAt, group, asked } = await groupOf(t, honest, more)
   await bytesAt(0, unitBytes)
   const isQuarantined = () => group.status().members.some(({ health }) => health === 'quarantined')
@@ -201,7 +201,7 @@ t.test('a lie after a reload drops what the member had sent before it, too', asy
     return () => {}
   }
   const random = [1, 0]
-  const more = { every, dropUnits: (units: readonly { readonly unit: number }[]) => void dropped.push(...units) }
+  const more = { every, dropMemberUnits: (units: readonly { readonly unit: number }[]) => void dropped.push(...units) }
   const { bytesAt, group, reopen, asked } = await groupOf(t, honest, { ...more, random: () => random[0]! })
   const units = [0, 1, 2, 3, 4, 5, 6, 7]
   for (const unit of units) await bytesAt(unit * unitBytes, unitBytes)

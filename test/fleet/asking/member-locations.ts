@@ -11,7 +11,7 @@ import { PeerHealth } from '../../../src/fleet/asking/peer-health.ts'
 import type { KnownMember } from '../../../src/fleet/group/group-view.ts'
 import { imagePath } from '../../../src/fleet/wire/wire.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
-import { comparePlaces } from '../../../src/origin/locations/compare-places.ts'
+import { compareLocations } from '../../../src/origin/locations/compare-locations.ts'
 import { freePort } from '../../fixtures/free-port.ts'
 import { MemberServer, type ServedImage } from '../../fixtures/member-server.ts'
 import type { MemoryOrigin } from '../../fixtures/memory-origin.ts'
@@ -121,7 +121,7 @@ t.test('held blocks are compared, and those alone; a member that differs is name
   const places = await locations.placesOf(image, signal)
   const comparedBytes = 8 * blockBytes + 100
   const path = imagePath(image.id)
-  t.match(await comparePlaces(image, origin, places, options), [
+  t.match(await compareLocations(image, origin, places, options), [
     { url: part.url + path, by: 'bytes', comparedBytes, differingBlocks: 0, problem: null },
     { url: liar.url + path, comparedBytes, differences: [65 * blockBytes, 90 * blockBytes], differingBlocks: 2 },
     { url: broken.url + path, problem: /checksum/ },
@@ -138,7 +138,7 @@ t.test('a member that is busy is asked again, and named when it stays so', async
   let refusals = 1
   server.behaviour = answer => (refusals-- > 0 ? { ...answer, status: 503 } : answer)
   const { locations } = locationsOf(t, [server.url])
-  const compare = async () => comparePlaces(image, origin, await locations.placesOf(image, signal), options)
+  const compare = async () => compareLocations(image, origin, await locations.placesOf(image, signal), options)
   t.match(await compare(), [{ problem: null, comparedBytes: bytes.length }])
   refusals = compareTriesMax
   t.match(await compare(), [{ problem: /busy/ }])

@@ -1,7 +1,7 @@
 /** Units that session threads may read at the origin: those of which nobody is to be asked, whoever is well. */
 import t from 'tap'
 import { AskOrder } from '../../../src/fleet/asking/ask-order.ts'
-import { FormerUnits } from '../../../src/fleet/asking/former-units.ts'
+import { FormerOwnerUnits } from '../../../src/fleet/asking/former-owner-units.ts'
 import { permitBytesMax } from '../../../src/fleet/asking/limits.ts'
 import { PermittedUnits } from '../../../src/fleet/asking/permitted-units.ts'
 import { GroupView } from '../../../src/fleet/group/group-view.ts'
@@ -27,7 +27,7 @@ function permitsOf(own: Member | null, rack = '') {
   let isJoining = false
   const view = new GroupView({ own, blockBytes, rack, now: () => nowMs })
   const tables = new FakePermitTables()
-  const former = new FormerUnits(view)
+  const former = new FormerOwnerUnits(view)
   const native: unknown[] = []
   const permits = new PermittedUnits({
     ...{ tables, view, blockBytes, former },

@@ -1,7 +1,7 @@
 /** Reads of one unit from members: the bounds after which the origin is asked, and what each outcome says of a member. */
 import t from 'tap'
 import { identify } from '../../../src/base/image.ts'
-import { FormerUnits } from '../../../src/fleet/asking/former-units.ts'
+import { FormerOwnerUnits } from '../../../src/fleet/asking/former-owner-units.ts'
 import { HedgeBudget } from '../../../src/fleet/asking/hedge-budget.ts'
 import { failedMembersMax, lateAnswersMax, samplesMin, silentMembersMax } from '../../../src/fleet/asking/limits.ts'
 import type { AskedRange, AskOptions, AskOutcome } from '../../../src/fleet/asking/member-channel.ts'
@@ -52,7 +52,7 @@ function setUp(members: number, answer: Answer, { prefersSooner = false } = {}) 
     originBudget: new HedgeBudget(0),
     originPace,
     isJoining: () => false,
-    former: new FormerUnits(view),
+    former: new FormerOwnerUnits(view),
     onFormerUnits: () => {},
     settings: () => ({ patienceMs, prefersSooner }),
     now,

@@ -1,7 +1,7 @@
 /** The serving port as clients see it: images by id and by name, ranges, checksums, listings, profiles. */
 import t from 'tap'
 import { formatProfileFile } from '../../../src/cache/prefetch/profile-file.ts'
-import { ReadsUnderWay } from '../../../src/fleet/asking/reads-under-way.ts'
+import { ReadsInFlight } from '../../../src/fleet/asking/reads-in-flight.ts'
 import type { PromotePart } from '../../../src/fleet/server/promotion-requests.ts'
 import { parsePromotionState, promotePath } from '../../../src/fleet/wire/promotion.ts'
 import { parseVersion, versionPath } from '../../../src/fleet/wire/version.ts'
@@ -91,7 +91,7 @@ t.test('a new owner waits for what is being read from the origin, and hears of n
   const ranges: [number, number][] = []
   const covers = (_: string, offset: number, length: number) =>
     ranges.some(([from, to]) => from <= offset && offset + length <= to)
-  const memberReads = new ReadsUnderWay()
+  const memberReads = new ReadsInFlight()
   served.group = { originReads: { covers, rangesOf: () => [] }, memberReads, hasRanks: () => true, isOwn: () => false }
   let open = () => {}
   const opened = new Promise<void>(resolve => {
@@ -315,7 +315,7 @@ t.test('a member that owns a unit since lately hears which units are here, or co
   const rangesOf = () => [{ from: 8 * unitBytes + 5, to: 8 * unitBytes + 6 }]
   const originReads = { covers: () => false, rangesOf }
   const hasRanks = (member: string) => member === 'm2'
-  served.group = { originReads, memberReads: new ReadsUnderWay(), hasRanks, isOwn: () => false }
+  served.group = { originReads, memberReads: new ReadsInFlight(), hasRanks, isOwn: () => false }
   t.same(await told('m2'), [0b0000_1000, 1, 0, 0, 0])
   t.equal(await told('m3'), null, 'its ranks are not known here yet')
   t.equal(await told('m2', { 'parentfs-units': 'no' }), null)
@@ -326,7 +326,7 @@ t.test('a question of this host itself, which is listed by another name, too, is
   const { id } = await served.byName('a', { signal: forever })
   const headers = { range: 'bytes=0-4095', 'parentfs-rank': '0', 'parentfs-hop': '1', 'parentfs-member': 'm1' }
   t.equal((await ask(service.port, imagePath(id), { headers })).status, 206, 'in no group')
-  const reads = { originReads: new ReadsUnderWay(), memberReads: new ReadsUnderWay() }
+  const reads = { originReads: new ReadsInFlight(), memberReads: new ReadsInFlight() }
   served.group = { ...reads, hasRanks: () => true, isOwn: member => member === 'm1' }
   t.equal((await ask(service.port, imagePath(id), { headers })).status, 421)
   t.equal((await ask(service.port, imagePath(id), { headers: { ...headers, 'parentfs-member': 'm2' } })).status, 206)

@@ -1,16 +1,16 @@
 /**
- * Former units: the units of an image that a former owner had when it was asked. A host that owns a unit since lately
+ * Units of former owners: the units of an image that a former owner had when it was asked. A host that owns a unit since lately
  * need not ask that member for any other: what it has got since came by way of the owner.
  *
  * A member tells its units once it knows that this host has ranks. All is forgotten when the ranks change.
  */
 import { LruMap } from '../../base/lru-map.ts'
 import type { GroupView } from '../group/group-view.ts'
-import { formerUnitsBytesMax } from './limits.ts'
+import { formerOwnerUnitsBytesMax } from './limits.ts'
 
-export class FormerUnits {
+export class FormerOwnerUnits {
   readonly #view: Pick<GroupView, 'ownership'>
-  readonly #known = new LruMap<string, Uint8Array>(formerUnitsBytesMax, { weightOf: ({ length }) => length + 128 })
+  readonly #known = new LruMap<string, Uint8Array>(formerOwnerUnitsBytesMax, { weightOf: ({ length }) => length + 128 })
   readonly #asked = new Set<string>()
   #of = ''
 

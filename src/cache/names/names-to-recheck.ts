@@ -1,5 +1,5 @@
 /**
- * Doubtful names: names that the origin is to be asked for. They went from a listing, and are not believed to be gone
+ * Names to recheck: the origin is to be asked for them. They went from a listing, and are not believed to be gone
  * yet; or a member of the group has told their version while the origin was away. An origin that does not answer is
  * left in peace for a while, and denies nothing.
  */
@@ -8,7 +8,7 @@ import { isCacheError } from '../../base/errors.ts'
 import type { Origin } from '../../origin/contract/origin.ts'
 import { doubtfulMsMax } from './limits.ts'
 
-export interface DoubtfulNamesContext {
+export interface NamesToRecheckContext {
   /** @throws CacheError as Catalog.lookup */
   ask(origin: Origin, name: string, signal: CancelSignal): Promise<unknown>
   freshMs(origin: Origin): number
@@ -16,12 +16,12 @@ export interface DoubtfulNamesContext {
   readonly now: () => number
 }
 
-export class DoubtfulNames {
-  readonly #parts: DoubtfulNamesContext
+export class NamesToRecheck {
+  readonly #parts: NamesToRecheckContext
   readonly #names = new Map<string, { readonly origin: Origin; readonly name: string }>()
   #askAgainMs = 0
 
-  constructor(parts: DoubtfulNamesContext) {
+  constructor(parts: NamesToRecheckContext) {
     this.#parts = parts
   }
 

@@ -1,5 +1,5 @@
 /**
- * Second-hand blocks: the units that came from each member, and a sample of their blocks that is compared with the
+ * Second-hand audit: the units that came from each member, and a sample of their blocks that is compared with the
  * origin when this host is idle. One mismatch: the member lied, and all that it sent is dropped.
  */
 
@@ -20,7 +20,7 @@ interface Audit {
   readonly sum: number
 }
 
-export interface SecondHandContext {
+export interface SecondHandAuditContext {
   readonly logger: Logger
   readonly random: () => number
   readonly every?: RunEvery
@@ -48,15 +48,15 @@ export interface SecondHandCounters {
   readonly forgottenUnits: number
 }
 
-export class SecondHand {
-  readonly #parts: SecondHandContext
+export class SecondHandAudit {
+  readonly #parts: SecondHandAuditContext
   readonly #units: LruMap<string, SecondHandUnit & { readonly memberId: string }>
   readonly #audits: Audit[] = []
   readonly #stop = new LightAbortSignal()
   readonly #task: PeriodicTask
   #counters = { compared: 0, different: 0, leftOut: 0, forgottenUnits: 0 }
 
-  constructor(parts: SecondHandContext) {
+  constructor(parts: SecondHandAuditContext) {
     this.#parts = parts
     this.#units = new LruMap(secondHandUnitsMax, { onLeave: () => void this.#counters.forgottenUnits++ })
     this.#task = new PeriodicTask(auditEveryMs, () => this.#auditOne(), parts.every)

@@ -3,7 +3,7 @@ import t, { type Test } from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
 import { identify } from '../../../src/base/image.ts'
 import { originLookMs, originProbeMs, originSilentMs } from '../../../src/fleet/asking/limits.ts'
-import { ReachedOrigin } from '../../../src/fleet/asking/reached-origin.ts'
+import { RelayedOrigin } from '../../../src/fleet/asking/relayed-origin.ts'
 import { hopsMax } from '../../../src/fleet/wire/wire.ts'
 import type { Origin, ReadOptions } from '../../../src/origin/contract/origin.ts'
 import { until } from '../../fixtures/until.ts'
@@ -27,7 +27,7 @@ function reached(t: Test) {
       target.fill(1)
     },
   }
-  const origin = new ReachedOrigin({
+  const origin = new RelayedOrigin({
     inner,
     reach: { isAway: () => state.isAway, failed: () => void counts.failed++ },
     relay: {

@@ -3,7 +3,7 @@ import t from 'tap'
 import type { LightAbortSignal } from '../../../src/async/light-abort-signal.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
 import { relayedMembersMax, relayMsMax } from '../../../src/fleet/asking/limits.ts'
-import { ToldVersions } from '../../../src/fleet/asking/told-versions.ts'
+import { MemberVersions } from '../../../src/fleet/asking/member-versions.ts'
 import { GroupView } from '../../../src/fleet/group/group-view.ts'
 import type { Member } from '../../../src/fleet/group/member.ts'
 import { type ToldVersion, versionBytesMax } from '../../../src/fleet/wire/version.ts'
@@ -28,7 +28,7 @@ function versionsOf(members: number, answer: (id: string) => Said) {
   const timers = new Set<{ readonly ms: number; readonly work: () => void }>()
   const view = new GroupView({ own: memberOf(0), blockBytes, rack: '', now: () => 0 })
   view.update(Array.from({ length: members + 1 }, (_, k) => memberOf(k)))
-  const versions = new ToldVersions({
+  const versions = new MemberVersions({
     ...{ view, logger: silentLogger, isUsable: ({ id }) => id !== 'unusable' },
     after: (ms, work) => {
       const timer = { ms, work }

@@ -1,5 +1,5 @@
 /**
- * Document in effect after a reload: what the file says now, but for the settings that wait for the next mount, which
+ * Configuration document after a reload: what the file says now, but for the settings that wait for the next mount, which
  * are as before. Workers that follow boot with it: none of them may be the next mount. Pure.
  */
 import type { ConfigurationDocument } from './settings.ts'
@@ -8,7 +8,7 @@ import type { ConfigurationDocument } from './settings.ts'
  * @param said what the file says. @param before the document in effect until now
  * @param kept paths of the settings that wait
  */
-export function documentInEffect(
+export function documentAfterReload(
   said: ConfigurationDocument,
   before: ConfigurationDocument,
   kept: readonly (readonly string[])[],

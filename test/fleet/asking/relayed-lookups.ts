@@ -2,8 +2,8 @@
 import t from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
 import { originLookMs, originSilentMs } from '../../../src/fleet/asking/limits.ts'
-import { ReachedNames } from '../../../src/fleet/asking/reached-names.ts'
-import type { SecondHandFacts } from '../../../src/fleet/asking/told-versions.ts'
+import type { SecondHandFacts } from '../../../src/fleet/asking/member-versions.ts'
+import { RelayedLookups } from '../../../src/fleet/asking/relayed-lookups.ts'
 import { openerOfHops } from '../../../src/fleet/wire/wire.ts'
 import type { ReadOptions } from '../../../src/origin/contract/origin.ts'
 import { forever } from '../../fixtures/rooms.ts'
@@ -15,7 +15,7 @@ function names(answer: 'right' | 'silent' | CacheError) {
   const state = { answer, isAway: false, told: told as SecondHandFacts | null }
   const counts = { asked: 0, told: 0, failed: 0 }
   const timers = new Set<{ readonly ms: number; readonly work: () => void }>()
-  const names = new ReachedNames({
+  const names = new RelayedLookups({
     inner: {
       url: facts.origin,
       lookup: async (_key, { signal }: ReadOptions) => {

@@ -1,5 +1,5 @@
 /**
- * Told versions: the version that a name means at an origin which this host does not reach, as members heard of it
+ * Member versions: the version that a name means at an origin which this host does not reach, as members heard of it
  * there. It is believed as second-hand bytes are: one group is one domain of trust.
  *
  * Several members are asked at once. The first whose answer is fresh counts, else the latest of all. A member asks the
@@ -18,7 +18,7 @@ import { hashOfName } from '../wire/wire.ts'
 import { relayedMembersMax, relayMsMax } from './limits.ts'
 import type { MemberMessages } from './member-channel.ts'
 
-export interface ToldVersionsContext {
+export interface MemberVersionsContext {
   readonly view: Pick<GroupView, 'ranks' | 'own'>
   readonly logger: Logger
   readonly after: RunAfter
@@ -26,7 +26,7 @@ export interface ToldVersionsContext {
   isUsable(member: KnownMember): boolean
 }
 
-export interface ToldVersionCounters {
+export interface MemberVersionCounters {
   /** Versions that members told. */
   readonly told: number
   /** Names that no member knew. */
@@ -44,15 +44,15 @@ interface Answer {
   readonly version: ToldVersion
 }
 
-export class ToldVersions {
-  readonly #parts: ToldVersionsContext
+export class MemberVersions {
+  readonly #parts: MemberVersionsContext
   #counters = { told: 0, untold: 0 }
 
-  constructor(parts: ToldVersionsContext) {
+  constructor(parts: MemberVersionsContext) {
     this.#parts = parts
   }
 
-  get counters(): ToldVersionCounters {
+  get counters(): MemberVersionCounters {
     return { ...this.#counters }
   }
 

@@ -1,5 +1,5 @@
 /**
- * Reached origin: reads of an origin by this host, or by way of a member where this host does not reach it.
+ * Relayed origin: reads of an origin by this host, or by way of a member where this host does not reach it.
  *
  * The origin is asked first, unless it is known to be away. One that says nothing for seconds is asked through members
  * beside it, and whichever is first answers. Without a member that reaches it, reads are as without a group.
@@ -22,7 +22,7 @@ export interface OriginReach {
   failed(error: CacheError): void
 }
 
-export interface ReachedOriginContext {
+export interface RelayedOriginContext {
   readonly inner: Pick<Origin, 'read'>
   readonly reach: OriginReach
   readonly relay: Pick<OriginRelay, 'read'>
@@ -31,15 +31,15 @@ export interface ReachedOriginContext {
   readonly after: RunAfter
 }
 
-export class ReachedOrigin {
-  readonly #parts: ReachedOriginContext
+export class RelayedOrigin {
+  readonly #parts: RelayedOriginContext
   #heardMs = Number.NEGATIVE_INFINITY
   /** Has a member answered where it was silent, and it has not since? */
   #isDoubted = false
   #probedMs = Number.NEGATIVE_INFINITY
   readonly #stop = new LightAbortSignal()
 
-  constructor(parts: ReachedOriginContext) {
+  constructor(parts: RelayedOriginContext) {
     this.#parts = parts
   }
 

@@ -1,5 +1,5 @@
 /**
- * Opens that the kernel reads for by itself, by node: their backing files, handles and counts.
+ * Passthrough opens: those that the kernel reads for by itself, by node: their backing files, handles and counts.
  *
  * All opens of one node share one backing id, which is closed with the last. A node that could not be opened so is
  * stale, and the name is looked up again: for a while the image is not to be told by such a node.
@@ -46,7 +46,7 @@ interface OpenNode {
   opens: number
 }
 
-export class PassedOpens<File> {
+export class PassthroughOpens<File> {
   readonly #kernel: BackingFiles<File>
   readonly #onEnd: (image: Image) => void
   readonly #now: () => number

@@ -1,5 +1,5 @@
 /**
- * Image places: every place where an image of one origin can be had, for operators: the origin, its further locations,
+ * Location report: every place where an image of one origin can be had, for operators: the origin, its further locations,
  * and the members of the group that hold some of it.
  */
 import type { CancelSignal } from '../../base/cancel-signal.ts'
@@ -7,7 +7,11 @@ import type { Image } from '../../base/image.ts'
 import type { PlacesOfImages } from '../../cache/fetch/origin-table.ts'
 import type { MemberLocations } from '../../fleet/asking/member-locations.ts'
 import type { Origin, OriginCounters } from '../../origin/contract/origin.ts'
-import { type ComparedLocation, type ComparisonOptions, comparePlaces } from '../../origin/locations/compare-places.ts'
+import {
+  type ComparedLocation,
+  type ComparisonOptions,
+  compareLocations,
+} from '../../origin/locations/compare-locations.ts'
 import type { ImageLocation } from '../../origin/locations/image-location.ts'
 import type { LocatedOrigin } from '../../origin/locations/located-origin.ts'
 import { soleLocation } from '../../origin/locations/sole-location.ts'
@@ -23,7 +27,7 @@ export interface PlacedOrigin {
   readonly members: Pick<MemberLocations, 'locationsOf' | 'placesOf'> | null
 }
 
-export class ImagePlaces implements PlacesOfImages {
+export class LocationReport implements PlacesOfImages {
   readonly #now: () => PlacedOrigin
 
   constructor(now: () => PlacedOrigin) {
@@ -43,6 +47,6 @@ export class ImagePlaces implements PlacesOfImages {
     const { origin, located, members } = this.#now()
     const own = (await located?.compareAll(image, options)) ?? []
     const places = (await members?.placesOf(image, options.signal)) ?? []
-    return [...own, ...(await comparePlaces(image, origin, places, options))]
+    return [...own, ...(await compareLocations(image, origin, places, options))]
   }
 }

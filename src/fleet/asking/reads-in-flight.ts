@@ -1,5 +1,5 @@
 /**
- * Reads under way: ranges that this host is reading now, by image; those of origins, and those that wait for a member.
+ * Reads in flight: ranges that this host is reading now, by image; those of origins, and those that wait for a member.
  *
  * A former owner says by the first that a unit is coming, so that the new owner waits for it and does not read it from
  * the origin once more. A question that has passed all members never waits for the second: that member may be the one
@@ -12,7 +12,7 @@ export interface ReadRange {
   readonly to: number
 }
 
-export class ReadsUnderWay {
+export class ReadsInFlight {
   readonly #byImage = new Map<string, Set<ReadRange>>()
 
   /** A read has begun. @returns its end, to be called once */

@@ -1,5 +1,5 @@
 /**
- * Reached names: lookups of names at an origin by this host, or the word of a member where this host does not reach it.
+ * Relayed lookups: names asked of an origin by this host, or of a member where this host does not reach it.
  *
  * The origin is asked in any case. Members are asked beside it once it is known to be away or has said nothing for
  * seconds, and when it has failed. What the origin itself answers counts. A lookup for another host asks no member.
@@ -11,20 +11,20 @@ import { profileSuffix } from '../../origin/contract/image-name.ts'
 import type { FoundImage, Origin, ReadOptions } from '../../origin/contract/origin.ts'
 import { isForeignOpener } from '../wire/wire.ts'
 import { originLookMs, originSilentMs } from './limits.ts'
-import type { OriginReach } from './reached-origin.ts'
-import type { SecondHandFacts, ToldVersions } from './told-versions.ts'
+import type { MemberVersions, SecondHandFacts } from './member-versions.ts'
+import type { OriginReach } from './relayed-origin.ts'
 
-export interface ReachedNamesContext {
+export interface RelayedLookupsContext {
   readonly inner: Pick<Origin, 'url' | 'lookup'>
   readonly reach: OriginReach
-  readonly versions: Pick<ToldVersions, 'find'>
+  readonly versions: Pick<MemberVersions, 'find'>
   readonly after: RunAfter
 }
 
-export class ReachedNames {
-  readonly #parts: ReachedNamesContext
+export class RelayedLookups {
+  readonly #parts: RelayedLookupsContext
 
-  constructor(parts: ReachedNamesContext) {
+  constructor(parts: RelayedLookupsContext) {
     this.#parts = parts
   }
 

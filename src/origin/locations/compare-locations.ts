@@ -1,5 +1,5 @@
 /**
- * Comparison of places that have an image with its origin: block by block, those that hold it in part too. The origin
+ * Comparison of locations that have an image with its origin: block by block, those that hold it in part too. The origin
  * is read once for several of them.
  */
 import { type CacheError, messageOf, throwIfAborted } from '../../base/errors.ts'
@@ -55,7 +55,7 @@ interface Comparison {
  * Compare places with the origin, in their order.
  * @throws CacheError aborted, and origin-* of the origin itself
  */
-export async function comparePlaces(
+export async function compareLocations(
   image: Image,
   primary: Pick<Origin, 'read'>,
   places: readonly ComparablePlace[],

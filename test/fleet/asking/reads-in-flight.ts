@@ -1,9 +1,9 @@
 /** Reads of origins under way: ranges, their unions, their ends. */
 import t from 'tap'
-import { ReadsUnderWay } from '../../../src/fleet/asking/reads-under-way.ts'
+import { ReadsInFlight } from '../../../src/fleet/asking/reads-in-flight.ts'
 
 t.test('a range is covered by one read or by neighbours, as long as all go on', async t => {
-  const reads = new ReadsUnderWay()
+  const reads = new ReadsInFlight()
   const ends = [
     reads.begin('a', 100, 100),
     reads.begin('a', 0, 100),
@@ -26,7 +26,7 @@ t.test('a range is covered by one read or by neighbours, as long as all go on', 
 })
 
 t.test('the end of an old read does not end the reads that came since', async t => {
-  const reads = new ReadsUnderWay()
+  const reads = new ReadsInFlight()
   const end = reads.begin('a', 0, 10)
   end()
   reads.begin('a', 0, 10)

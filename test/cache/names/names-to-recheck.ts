@@ -1,7 +1,7 @@
 /** Names in doubt: each is asked for, and an origin that is away is left in peace for a while. */
 import t from 'tap'
 import { CacheError, type ErrorCode } from '../../../src/base/errors.ts'
-import { DoubtfulNames } from '../../../src/cache/names/doubtful-names.ts'
+import { NamesToRecheck } from '../../../src/cache/names/names-to-recheck.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { forever as signal } from '../../fixtures/rooms.ts'
 
@@ -11,7 +11,7 @@ function world() {
   const state = { nowMs: 0, answer: 'not-found' as ErrorCode | null }
   const asked: string[] = []
   const origin = new MemoryOrigin()
-  const names = new DoubtfulNames({
+  const names = new NamesToRecheck({
     ask: async (_origin, name) => {
       asked.push(name)
       if (state.answer) throw new CacheError(state.answer, 'says the origin')

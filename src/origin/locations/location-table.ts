@@ -1,5 +1,5 @@
 /**
- * Place table: the places of each image beside its origin, with their outcome of the comparison with it. What is due is
+ * Location table: the places of each image beside its origin, with their outcome of the comparison with it. What is due is
  * compared and measured in the background: new places at once, those that are not read once in a while.
  */
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
@@ -55,7 +55,7 @@ export interface ToldPlaces {
   close(): Promise<void>
 }
 
-export interface PlaceTableContext {
+export interface LocationTableContext {
   readonly primary: Location
   /** By the same keys as the origin. */
   readonly others: readonly Location[]
@@ -77,14 +77,14 @@ interface Entry {
   telling: Promise<void> | null
 }
 
-export class PlaceTable {
-  readonly #parts: PlaceTableContext
+export class LocationTable {
+  readonly #parts: LocationTableContext
   readonly #entries = new LruMap<string, Entry>(locatedImagesMax)
   #isMeasuringPrimary = false
   /** Ends comparisons and measurements. */
   readonly stop = new LightAbortSignal()
 
-  constructor(parts: PlaceTableContext) {
+  constructor(parts: LocationTableContext) {
     this.#parts = parts
   }
 

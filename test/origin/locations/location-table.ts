@@ -5,7 +5,7 @@ import { identify } from '../../../src/base/image.ts'
 import { silentLogger } from '../../../src/base/logger.ts'
 import { toldRefreshMs } from '../../../src/origin/locations/limits.ts'
 import { Location } from '../../../src/origin/locations/location.ts'
-import { PlaceTable, type ToldPlace } from '../../../src/origin/locations/place-table.ts'
+import { LocationTable, type ToldPlace } from '../../../src/origin/locations/location-table.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { seeded } from '../../fixtures/seeded.ts'
 import { until } from '../../fixtures/until.ts'
@@ -30,7 +30,7 @@ async function telling(t: Test) {
     return { url: `memory://${name}/a`, at: { location: at[name], key: 'a' }, isOrigins: false, reason: '' }
   }
   const state = { asked: 0, told: [tell('one')], failure: null as CacheError | null, gate: Promise.resolve() }
-  const table = new PlaceTable({
+  const table = new LocationTable({
     ...{ primary: new Location(primary, now), others: [], logger: silentLogger, now, random: seeded(7) },
     told: {
       placesOf: async () => {

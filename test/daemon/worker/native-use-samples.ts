@@ -1,6 +1,6 @@
 /** Native uses of several connections to the kernel, as one. */
 import t from 'tap'
-import { nativeUsesOf, type SessionUses } from '../../../src/daemon/worker/native-uses.ts'
+import { nativeUsesOf, type SessionUses } from '../../../src/daemon/worker/native-use-samples.ts'
 
 function sessionWith(hits: number, droppedSamples: number, ...samples: readonly number[]): SessionUses {
   let waiting = samples

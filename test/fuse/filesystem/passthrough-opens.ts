@@ -3,7 +3,7 @@ import t from 'tap'
 import type { Image } from '../../../src/base/image.ts'
 import { identify } from '../../../src/base/image.ts'
 import { passthroughRetryMs } from '../../../src/fuse/filesystem/limits.ts'
-import { PassedOpens } from '../../../src/fuse/filesystem/passed-opens.ts'
+import { PassthroughOpens } from '../../../src/fuse/filesystem/passthrough-opens.ts'
 
 const imageOf = (key: string) =>
   identify({ origin: 'memory://here', key, sizeBytes: 5, validator: 'v1', modifiedMs: 0 })
@@ -29,7 +29,7 @@ function setUp({ readsDirect = false } = {}) {
     },
   }
   const onEnd = ({ key }: Image) => void ended.push(key)
-  return { state, backings, ended, opens: new PassedOpens<string>(kernel, onEnd, () => state.nowMs) }
+  return { state, backings, ended, opens: new PassthroughOpens<string>(kernel, onEnd, () => state.nowMs) }
 }
 
 t.test('the kernel takes the file of the first open alone, and gives it back with the last', async t => {

@@ -1,15 +1,15 @@
 /**
- * Drops units that a member sent which lied: from readers at once, and then from the store.
+ * Drops the units of a member that lied: from readers at once, and then from the store.
  */
 import { messageOf } from '../../base/errors.ts'
 import { blocksPerObject, maskOf } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
-import type { SecondHandUnit } from '../../fleet/asking/second-hand.ts'
+import type { SecondHandUnit } from '../../fleet/asking/second-hand-audit.ts'
 import { unitBlocks } from '../../fleet/wire/wire.ts'
 import type { Store } from '../../store/store.ts'
 
 /** Never rejects: what cannot be dropped is said. */
-export async function dropUnits(
+export async function dropMemberUnits(
   store: Pick<Store, 'find'>,
   units: readonly SecondHandUnit[],
   logger: Logger,

@@ -1,5 +1,5 @@
 /**
- * Status of all origins of a mount together.
+ * Combined status of all origins of a mount.
  */
 import type { Status } from '../../admin/status.ts'
 

@@ -1,10 +1,10 @@
 /** Units that former owners told: what they lack they need not be asked for, until the ranks change. */
 import t from 'tap'
-import { FormerUnits } from '../../../src/fleet/asking/former-units.ts'
-import { formerUnitsBytesMax } from '../../../src/fleet/asking/limits.ts'
+import { FormerOwnerUnits } from '../../../src/fleet/asking/former-owner-units.ts'
+import { formerOwnerUnitsBytesMax } from '../../../src/fleet/asking/limits.ts'
 
 t.test('a member may have every unit until it has told, and then those that it told', async t => {
-  const former = new FormerUnits({ ownership: 'a' })
+  const former = new FormerOwnerUnits({ ownership: 'a' })
   t.ok(former.mayHold('m', 'i', 9))
   t.ok(former.begin('m', 'i'))
   t.notOk(former.begin('m', 'i'), 'it is asked by one question at a time')
@@ -23,7 +23,7 @@ t.test('a member may have every unit until it has told, and then those that it t
 
 t.test('other ranks forget what was told, also by an answer that is late', async t => {
   const view = { ownership: 'a' }
-  const former = new FormerUnits(view)
+  const former = new FormerOwnerUnits(view)
   former.begin('m', 'i')
   former.end('m', 'i', Uint8Array.of(0), 'a')
   t.notOk(former.mayHold('m', 'i', 1))
@@ -36,9 +36,9 @@ t.test('other ranks forget what was told, also by an answer that is late', async
 })
 
 t.test('answers beyond the bytes of all are forgotten, the longest unused first', async t => {
-  const former = new FormerUnits({ ownership: 'a' })
+  const former = new FormerOwnerUnits({ ownership: 'a' })
   const units = new Uint8Array(4_096)
-  const count = Math.floor(formerUnitsBytesMax / (4_096 + 128))
+  const count = Math.floor(formerOwnerUnitsBytesMax / (4_096 + 128))
   for (let k = 0; k <= count; k++) {
     former.begin(`m${k}`, 'i')
     former.end(`m${k}`, 'i', units, 'a')
