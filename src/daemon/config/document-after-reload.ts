@@ -1,6 +1,6 @@
 /**
- * Configuration document after a reload: what the file says now, but for the settings that wait for the next mount, which
- * are as before. Workers that follow boot with it: none of them may be the next mount. Pure.
+ * Configuration document after a reload: what the file says now, but for the settings that wait for the next mount,
+ * which are as before. Workers that follow boot with it: none of them may be the next mount. Pure.
  */
 import type { ConfigurationDocument } from './settings.ts'
 

@@ -1,6 +1,6 @@
 /**
- * Location report: every place where an image of one origin can be had, for operators: the origin, its further locations,
- * and the members of the group that hold some of it.
+ * Location report: every place where an image of one origin can be had, for operators: the origin, its further
+ * locations, and the members of the group that hold some of it.
  */
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import type { Image } from '../../base/image.ts'

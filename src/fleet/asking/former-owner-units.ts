@@ -1,6 +1,6 @@
 /**
- * Units of former owners: the units of an image that a former owner had when it was asked. A host that owns a unit since lately
- * need not ask that member for any other: what it has got since came by way of the owner.
+ * Units of former owners: the units of an image that a former owner had when it was asked. A host that owns a unit
+ * since lately need not ask that member for any other: what it has got since came by way of the owner.
  *
  * A member tells its units once it knows that this host has ranks. All is forgotten when the ranks change.
  */

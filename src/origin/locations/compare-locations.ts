@@ -1,6 +1,6 @@
 /**
- * Comparison of locations that have an image with its origin: block by block, those that hold it in part too. The origin
- * is read once for several of them.
+ * Comparison of locations that have an image with its origin: block by block, those that hold it in part too. The
+ * origin is read once for several of them.
  */
 import { type CacheError, messageOf, throwIfAborted } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'

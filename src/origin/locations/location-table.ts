@@ -1,6 +1,6 @@
 /**
- * Location table: the places of each image beside its origin, with their outcome of the comparison with it. What is due is
- * compared and measured in the background: new places at once, those that are not read once in a while.
+ * Location table: the places of each image beside its origin, with their outcome of the comparison with it. What is due
+ * is compared and measured in the background: new places at once, those that are not read once in a while.
  */
 import { LightAbortSignal } from '../../async/light-abort-signal.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
