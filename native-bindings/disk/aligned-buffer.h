@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
@@ -19,6 +20,9 @@ class AlignedBuffer {
   explicit AlignedBuffer(std::size_t bytes) : memory_(std::aligned_alloc(page_bytes, bytes)), bytes_(bytes) {
     if (!memory_) throw std::bad_alloc();
   }
+
+  /** Have the kernel give so much memory at its begin now. */
+  void touch(std::size_t length) const { std::ranges::fill(bytes().first(length), std::byte{}); }
 
   [[nodiscard]] std::span<std::byte> bytes() const { return {static_cast<std::byte*>(memory_.get()), bytes_}; }
 

@@ -31,6 +31,9 @@ disk::Pages pages_of(const wire::ReadIn& in, std::uint64_t offset, image::DataFi
 }  // namespace
 
 int SessionThread::run(const std::atomic<bool>& stopping) {
+  // A killed process that has to get memory for a request ends it with EIO, and the next worker never sees it. All that anybody
+  // waits for fits into a page. Source: Linux fs/fuse/dev.c, fuse_dev_do_read; mm/gup.c, __get_user_pages (a fatal signal).
+  request_memory_.touch(disk::AlignedBuffer::page_bytes);
   const std::span<std::byte> buffer = request_memory_.bytes();
   while (!stopping.load(std::memory_order_acquire)) {
     const ssize_t got = ::read(fd_, buffer.data(), buffer.size());

@@ -3,7 +3,7 @@
  * interrupted, or given up between two workers; some versions are known only to their openers.
  */
 import { renameSync, rmSync, statSync } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import {
@@ -47,6 +47,21 @@ async function killWorker(where: Place): Promise<void> {
 /** The worker has that many requests which wait. */
 const haveCome = (where: Place, requests: number) =>
   until(async () => (await statusOf(where)).gauges.requests >= requests, patienceMs, `${requests} requests`)
+
+t.test(
+  'requests that come as a worker dies, on threads that had none before, are answered by the next',
+  { skip },
+  async t => {
+    const { where } = await setUp(t)
+    const { pid } = await statusOf(where)
+    const looks = Array.from({ length: 16 }, (_, k) => {
+      if (k === 2) process.kill(pid, 'SIGKILL')
+      return stat(join(where.mountpoint, `absent-${k}`)).catch((error: NodeJS.ErrnoException) => error.code)
+    })
+    t.same(new Set(await Promise.all(looks)), new Set(['ENOENT']))
+    t.match(await statusOf(where), { takeovers: { count: 1 } })
+  },
+)
 
 t.test('requests that two workers took along are answered by the third', { skip }, async t => {
   const { where, origin, path } = await setUp(t)
