@@ -92,19 +92,9 @@ endif
 image: deb
 	@sh packaging/oci/build.sh
 
-# tap as one file, which tests find before that of node_modules: loading its 240 files takes a test 0.12 s of processor time more.
-# Its stack traces leave out what lies in @tapjs/. Packages within that are no modules want a `require`.
-TAP := build/node_modules/@tapjs/tap
-TAP_BUNDLE := --bundle --platform=node --format=esm --target=node20.18 --log-level=warning \
-	--alias:async-hook-domain=./test/runner/error-domain.ts \
-	--banner:js="import nodeModule from 'node:module'; const require = nodeModule.createRequire(import.meta.url)"
-
-build/.built: $(ALL_SOURCES) tsconfig.json package-lock.json
+build/.built: $(ALL_SOURCES) tsconfig.json
 	rm -rf build
 	$(TSC) -p tsconfig.json
-	node_modules/.bin/esbuild node_modules/tap/dist/esm/index.js $(TAP_BUNDLE) --outfile=$(TAP)/index.js
-	@echo '{ "type": "module", "exports": "./index.js" }' > $(TAP)/package.json
-	@ln -s @tapjs/tap build/node_modules/tap
 	touch $@
 
 # Set up first, then the rest in a make of its own: what it depends on may not be there before.

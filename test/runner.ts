@@ -31,28 +31,6 @@ t.test('npx tap has the limit of time of the whole, and runs the compiled file o
   t.match(stdout.toString(), /^# \{ total: \d+, pass: \d+ \}$/m)
 })
 
-t.test('an error that nobody caught fails the test that it comes from, and ends no other', async t => {
-  const directory = t.testdir({
-    'uncaught.mjs': `import t from ${JSON.stringify(import.meta.resolve('tap'))}
-const after = ms => new Promise(resolve => setTimeout(resolve, ms))
-t.test('throws', async () => { setTimeout(() => { throw new Error('in a timer') }, 1); await after(1000) })
-t.test('rejects', async () => { void after(1).then(() => Promise.reject(new Error('later'))); await after(1000) })
-t.test('has a handler', async t => {
-  process.once('unhandledRejection', error => t.match(error, { message: 'its own' }))
-  void Promise.reject(new Error('its own'))
-  await after(1)
-})`,
-  })
-  const { code, stdout, stderr } = await attempt(process.execPath, join(directory, 'uncaught.mjs'))
-  const said = stdout.toString()
-  t.match([code, stderr], [1, ''])
-  for (const [at, [name, message]] of [['throws', 'in a timer'] as const, ['rejects', 'later'] as const].entries()) {
-    t.match(said, new RegExp(`^    not ok 1 - ${message}\n(    .*\n|\n)*not ok ${at + 1} - ${name} #`, 'm'))
-  }
-  t.match(said, /^ok 3 - has a handler/m)
-  t.notMatch(said, /node_modules\S*:\d+:\d+/, 'stack traces are those of the test')
-})
-
 t.test('a file counts as its totals say, and whatever else went wrong counts as one', async t => {
   const totals = '# { total: 6, pass: 3, fail: 1, todo: 1, skip: 1 }'
   const cases: [Partial<Ended> & { lines: string[] }, { passed: number; failed: number }][] = [
