@@ -1,21 +1,16 @@
 /** The example of NBD in docs/ORIGINS.md, as it is written there but for its places: a clone runs on an export. */
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { cannotMount, command, isGone, parentfs, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
+import { cannotMount, isGone, parentfs, patienceMs, place, statusOf } from '../fixtures/daemon.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { nbdAccepts, noNbdkit } from '../fixtures/nbd-server.ts'
+import { originsExamples, runCommands } from '../fixtures/origins-page.ts'
 import { run } from '../fixtures/run.ts'
 import { until } from '../fixtures/until.ts'
 
 const sample = { seed: 51, sizeBytes: 16 * 1024 * 1024, dataShare: 0.6 }
-
-/** The blocks of code of a section. */
-function exampleIn(page: string, heading: string): readonly string[] {
-  const section = page.slice(page.indexOf(`### ${heading}\n`, page.indexOf('\n## NBD\n'))).split('\n### ')
-  return [...section[0]!.matchAll(/```\w+\n([\s\S]*?)```/g)].map(([, code]) => code!)
-}
 
 t.test('the example of NBD in docs/ORIGINS.md works', { skip: cannotMount || noNbdkit }, async t => {
   const where = place(t)
@@ -26,7 +21,7 @@ t.test('the example of NBD in docs/ORIGINS.md works', { skip: cannotMount || noN
     string,
     string,
   ]
-  const places: Readonly<Record<string, string>> = {
+  const [script, yaml] = originsExamples('### From an image file to a booting clone', {
     '/run/images.sock': join(where.top, 'images.sock'),
     '/run/images.pid': pid,
     '/srv/images': where.originDirectory,
@@ -36,15 +31,8 @@ t.test('the example of NBD in docs/ORIGINS.md works', { skip: cannotMount || noN
     '/var/lib/vms/one.qcow2': overlay,
     '200GiB': '200MiB',
     HEX: createHash('sha256').update(readFileSync(image)).digest('hex'),
-  }
-  const [script, yaml] = exampleIn(
-    readFileSync('docs/ORIGINS.md', 'utf8'),
-    'From an image file to a booting clone',
-  ).map(text => Object.entries(places).reduce((here, [there, ours]) => here.replaceAll(there, ours), text)) as [
-    string,
-    string,
-  ]
-  writeFileSync(configuration, yaml)
+  })
+  writeFileSync(configuration, yaml!)
   let isServing = true
   const endNbdkit = async () => {
     if (!isServing || !existsSync(pid)) return
@@ -55,9 +43,7 @@ t.test('the example of NBD in docs/ORIGINS.md works', { skip: cannotMount || noN
     await until(async () => !(await nbdAccepts({ port: 0, path })), patienceMs, 'the end of nbdkit')
   }
   t.teardown(endNbdkit)
-  mkdirSync(join(where.top, 'bin'))
-  writeFileSync(join(where.top, 'bin', 'parentfs'), `#!/bin/sh\nexec ${command.join(' ')} "$@"\n`, { mode: 0o755 })
-  t.match((await run('sh', '-ec', `PATH=${join(where.top, 'bin')}:$PATH\n${script}`)).toString(), /debian/)
+  t.match(await runCommands(script!), /debian/)
   const { pid: worker, supervisorPid } = await statusOf(where)
 
   const words = (...commands: string[]) => commands.flatMap(each => ['-c', each])

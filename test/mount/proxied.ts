@@ -1,16 +1,16 @@
-/** A mount of an origin behind TLS, reached through a proxy alone. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+/** A mount of an origin behind TLS, reached through a proxy alone, by the example of docs/ORIGINS.md. */
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { makeCertificate, noCertificates } from '../fixtures/certificate.ts'
 import { cannotMount, isGone, parentfs, place, statusOf } from '../fixtures/daemon.ts'
 import { startHttpProxy } from '../fixtures/http-proxy.ts'
 import { writeSample } from '../fixtures/images.ts'
-import { startNginx } from '../fixtures/nginx.ts'
+import { noNginx, startNginx } from '../fixtures/nginx.ts'
+import { originsExamples } from '../fixtures/origins-page.ts'
 import { run } from '../fixtures/run.ts'
 
-const installed = ['/usr/sbin/nginx', '/usr/bin/nginx'].some(path => existsSync(path))
-const skip = cannotMount || noCertificates || (installed ? false : 'nginx is not installed (Debian: nginx-light)')
+const skip = cannotMount || noCertificates || noNginx
 
 t.test('names and ranges come through a proxy that wants credentials, which stay secret', { skip }, async t => {
   const where = place(t)
@@ -19,7 +19,7 @@ t.test('names and ranges come through a proxy that wants credentials, which stay
   const tls = makeCertificate(where.top, 'DNS:images.test')
   const server = await startNginx({ directory: where.originDirectory, listing: 'json', tls })
   t.teardown(() => server.close())
-  const proxy = await startHttpProxy({ credentials: 'me:s3cret' })
+  const proxy = await startHttpProxy({ credentials: 'vmhost:s3cret' })
   t.teardown(() => proxy.close())
   const [file, log, password] = ['p.yaml', 'log', 'password'].map(name => join(where.top, name)) as [
     string,
@@ -28,16 +28,15 @@ t.test('names and ranges come through a proxy that wants credentials, which stay
   ]
   writeFileSync(password, 's3cret\n', { mode: 0o600 })
   const { host } = new URL(server.url.replace('127.0.0.1', 'images.test'))
+  const [example] = originsExamples('## The way to a web server', {
+    'https://images.example.com/golden/': `https://${host}/`,
+    'http://proxy.example.com:3128': `${proxy.url}\n  ca: ${tls.certificate}`,
+    '/etc/parentfs/proxy-password': password,
+  })
   writeFileSync(
     file,
-    `
-mountpoint: ${where.mountpoint}
-origin:
-  url: "https://${host}/"
-  ca: ${tls.certificate}
-  proxy: ${proxy.url}
-  proxyBasic: { username: me, password: { file: ${password} } }
-cache: { directory: ${where.cacheDirectory}, capacity: 150MiB }
+    `mountpoint: ${where.mountpoint}
+${example}cache: { directory: ${where.cacheDirectory}, capacity: 150MiB }
 log: { level: trace, file: ${log} }
 `,
   )

@@ -1,9 +1,10 @@
 /** The example of docs/ORIGINS.md: a raw view is a parent for clones, over restarts, at the cost of its packed bytes. */
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { cannotMount, command, makeComplete, parentfs, place, statusOf } from '../fixtures/daemon.ts'
+import { cannotMount, makeComplete, parentfs, place, statusOf } from '../fixtures/daemon.ts'
 import { spawnHttpOrigin } from '../fixtures/http-origin.ts'
+import { originsExamples, runCommands } from '../fixtures/origins-page.ts'
 import { noQemuImg } from '../fixtures/qemu-images.ts'
 import { run } from '../fixtures/run.ts'
 
@@ -19,17 +20,6 @@ function diskBytes(): Buffer {
   return disk
 }
 
-/** The commands of docs/ORIGINS.md, with the places of a test. */
-function documentedCommands(places: Readonly<Record<string, string>>): string {
-  const section = readFileSync('docs/ORIGINS.md', 'utf8').split('\n## Raw views\n')[1]!
-  let commands = section.split('```')[1]!
-  for (const [from, to] of Object.entries(places)) {
-    if (!commands.includes(from)) throw new Error(`the example says nothing of ${from}`)
-    commands = commands.replaceAll(from, to)
-  }
-  return commands
-}
-
 t.test('a clone over a raw view as documented, and a restart', { skip: cannotMount || noQemuImg }, async t => {
   const where = place(t)
   const source = join(where.top, 'debian-12.img')
@@ -39,7 +29,7 @@ t.test('a clone over a raw view as documented, and a restart', { skip: cannotMou
   const server = await spawnHttpOrigin({ directory: where.originDirectory })
   t.teardown(() => server.close())
   t.teardown(() => parentfs('unmount', where.mountpoint, '--force'))
-  const commands = documentedCommands({
+  const [commands] = originsExamples('## Raw views', {
     'debian-12.img': source,
     '/srv/images/': `${where.originDirectory}/`,
     '/etc/parentfs/images.yaml': file,
@@ -48,9 +38,8 @@ t.test('a clone over a raw view as documented, and a restart', { skip: cannotMou
     '/ssd/parents': where.cacheDirectory,
     '200GiB': '200MiB',
     '/var/lib/vms/one.qcow2': clone,
-    'parentfs mount': `${command.join(' ')} mount`,
   })
-  const said = (await run('sh', '-e', '-c', commands)).toString()
+  const said = await runCommands(commands!)
   t.match(said, 'debian-12.qcow2\ndebian-12.raw\n')
   t.equal(statSync(view).size, sizeBytes)
   await run('qemu-img', 'compare', '-f', 'qcow2', '-F', 'raw', clone, source)

@@ -6,7 +6,8 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
-import { cannotMount, command, parentfs, place, statusOf } from '../fixtures/daemon.ts'
+import { cannotMount, parentfs, place, statusOf } from '../fixtures/daemon.ts'
+import { originsExamples, runCommands } from '../fixtures/origins-page.ts'
 import { noQemuImg } from '../fixtures/qemu-images.ts'
 import { noRegistry, RegistryServer, registryUser } from '../fixtures/registry-server.ts'
 import { attempt, run } from '../fixtures/run.ts'
@@ -18,17 +19,6 @@ function diskBytes(sizeBytes: number): Buffer {
   const disk = Buffer.alloc(sizeBytes)
   for (let at = 0; at < sizeBytes; at += 16) disk.write(`${(at * 7919).toString(36).padStart(9)} words `, at, 'latin1')
   return disk
-}
-
-/** The commands of docs/ORIGINS.md, with the places of a test. */
-function documentedCommands(places: Readonly<Record<string, string>>): string {
-  const section = readFileSync('docs/ORIGINS.md', 'utf8').split('\n## Registries\n')[1]!
-  let commands = section.split('```')[3]!
-  for (const [from, to] of Object.entries(places)) {
-    if (!commands.includes(from)) throw new Error(`the example says nothing of ${from}`)
-    commands = commands.replaceAll(from, to)
-  }
-  return commands
 }
 
 const skip = cannotMount || noQemuImg || noRegistry
@@ -52,7 +42,7 @@ t.test('a clone over a disk in a registry as documented, and a restart', { skip 
   const auth = Buffer.from(`${username}:${password}`).toString('base64')
   writeFileSync(logins, JSON.stringify({ auths: { [`${registry.host}/images`]: { auth } } }), { mode: 0o600 })
   t.teardown(() => parentfs('unmount', where.mountpoint, '--force'))
-  const commands = documentedCommands({
+  const [, commands] = originsExamples('## Registries', {
     '/etc/parentfs/debian.yaml': config,
     '/mnt/parents': where.mountpoint,
     'registry.example.com': registry.host,
@@ -60,9 +50,8 @@ t.test('a clone over a disk in a registry as documented, and a restart', { skip 
     '/ssd/parents': where.cacheDirectory,
     '200GiB}': `200MiB}\nlog: {level: debug, file: ${log}}`,
     '/var/lib/vms/one.qcow2': clone,
-    'parentfs mount': `${command.join(' ')} mount`,
   })
-  t.match((await run('sh', '-e', '-c', commands)).toString(), 'debian-12.qcow2\n')
+  t.match(await runCommands(commands!), 'debian-12.qcow2\n')
   await run('qemu-img', 'compare', '-f', 'qcow2', '-F', 'raw', clone, source)
   await run('qemu-io', '-f', 'qcow2', '-c', 'write -P 0x5a 1M 64k', '-c', 'read -P 0x5a 1M 64k', clone)
   await run('cmp', join(where.mountpoint, 'debian-12.qcow2'), packed)

@@ -2,6 +2,7 @@
  * Origins in a Ceph cluster, against a real one that all of this shares.
  */
 import t from 'tap'
+import { cephExamples } from '../contract/ceph/examples.ts'
 import { cephFaults } from '../contract/ceph/faults.ts'
 import { cephGuide } from '../contract/ceph/guide.ts'
 import { cephMounted } from '../contract/ceph/mounted.ts'
@@ -26,5 +27,6 @@ if (noCeph !== false) {
   cephRegistry(() => cluster)
   cephMounted(() => cluster)
   cephGuide(() => cluster)
+  cephExamples(() => cluster)
   cephFaults(() => cluster)
 }

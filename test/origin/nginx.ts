@@ -1,19 +1,18 @@
 /**
  * A real web server as an origin: Debian's nginx, with each of its listings, with and without ETags.
  */
-import { existsSync, renameSync, utimesSync, writeFileSync } from 'node:fs'
+import { renameSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { identify } from '../../src/base/image.ts'
 import { HttpOrigin } from '../../src/origin/http/http-origin.ts'
 import { originContract } from '../contract/origin.ts'
-import { startNginx } from '../fixtures/nginx.ts'
+import { noNginx, startNginx } from '../fixtures/nginx.ts'
 
 const signal = new AbortController().signal
 
-const installed = ['/usr/sbin/nginx', '/usr/bin/nginx'].some(path => existsSync(path))
-const skip = installed ? false : 'nginx is not installed (Debian: nginx-light)'
+const skip = noNginx
 
 for (const variant of [{ listing: 'json' }, { listing: 'html' }, { listing: 'none', etag: false }] as const) {
   originContract(
