@@ -7,6 +7,7 @@ import { glanceOptionsDefault } from '../../src/origin/glance/glance-origin.ts'
 import { openOrigin } from '../../src/origin/open-origin.ts'
 import { type OpenStackSettings, openStackSettingsDefault } from '../../src/origin/openstack/openstack-options.ts'
 import { swiftOptionsDefault } from '../../src/origin/swift/swift-origin.ts'
+import { glanceExamples } from '../contract/glance/examples.ts'
 import { swiftLargeObjects } from '../contract/swift/large-objects.ts'
 import { swiftMounted } from '../contract/swift/mounted.ts'
 import { swiftNativeReads } from '../contract/swift/native-reads.ts'
@@ -105,7 +106,7 @@ if (noSwift !== false || noKeystone !== false) {
   })
 
   t.test('an image service that the catalog names, with the login of its user', { skip: noGlance }, async t => {
-    const service = await startGlance(t, { keystone: { port: imagePort, keystonePort } })
+    const service = await startGlance(t, { swift, keystone: { port: imagePort, keystonePort } })
     const bytes = Buffer.from('contents of an image')
     await service.put({ name: 'mine', bytes, token: await keystone.token() })
     const open = (login: Partial<OpenStackSettings>) => {
@@ -129,6 +130,7 @@ if (noSwift !== false || noKeystone !== false) {
     const error = await wrong.list(options).catch((error: Error) => error)
     t.match(error, { code: 'access-denied' })
     t.notMatch(String(error), keystone.applicationCredential.secret)
+    await glanceExamples(t, { keystone, swift, glance: service })
   })
 
   // The last one: the token of our own tools is gone with it.

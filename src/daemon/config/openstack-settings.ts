@@ -4,8 +4,10 @@
 import { z } from 'zod'
 import type { Logger } from '../../base/logger.ts'
 import type { GlanceOptions } from '../../origin/glance/glance-origin.ts'
+import { type Cloud, cloudNamed } from '../../origin/openstack/clouds-file.ts'
 import { logins } from '../../origin/openstack/openstack-options.ts'
 import type { SwiftOptions } from '../../origin/swift/swift-origin.ts'
+import { isSwiftUrl, swiftPlaceOf } from '../../origin/swift/swift-url.ts'
 import { booleanField, optionalChoiceField, secretField, setting, shown } from './setting-fields.ts'
 
 /** One line of text; null when it is not said. */
@@ -21,6 +23,11 @@ function textField(
 
 /** Of an account. */
 export const openStackFields = {
+  cloud: textField('a name', {
+    live: false,
+    what: 'swift and glance: cloud in clouds.yaml that login, region and authorities come from where no setting has them; part of the identity of cached images',
+    unset: '`OS_CLOUD`, unless a login is set',
+  }),
   authUrl: textField('a URL', {
     live: false,
     what: 'swift and glance: URL of the login, such as https://HOST:5000/v3 or https://HOST/auth/v1.0; part of the identity of cached images',
@@ -93,12 +100,29 @@ export const swiftFields = {
   }),
 }
 
+type AccountSettings = z.output<z.ZodObject<typeof openStackFields>>
+
+/**
+ * The cloud that the settings, the URL or the environment name; null: none.
+ * @throws CacheError invalid-argument
+ */
+export function cloudOf(settings: AccountSettings & { readonly url: string }): Cloud | null {
+  const place = isSwiftUrl(settings.url) ? swiftPlaceOf(settings.url) : null
+  const named = settings.cloud ?? place?.cloud ?? null
+  const hasLogin = Boolean(settings.authUrl ?? settings.token ?? place?.auth ?? place?.storage)
+  const name = named ?? (hasLogin ? null : process.env.OS_CLOUD || null)
+  return name === null ? null : cloudNamed(name, process.env)
+}
+
 type SwiftSettings = z.output<z.ZodObject<typeof swiftFields>>
 
 /** The same, as src/origin/open-origin.ts wants it. */
-export function swiftOptionsOf(settings: SwiftSettings, logger: Logger): SwiftOptions {
-  const { password = null, applicationCredentialSecret = null, token = null } = settings
-  return { settings: { ...settings, password, applicationCredentialSecret, token }, environment: process.env, logger }
+export function swiftOptionsOf(settings: SwiftSettings, cloud: Cloud | null, logger: Logger): SwiftOptions {
+  const password = settings.password ?? cloud?.password ?? null
+  const applicationCredentialSecret = settings.applicationCredentialSecret ?? cloud?.applicationCredentialSecret ?? null
+  const { token = null } = settings
+  const environment = cloud?.environment ?? process.env
+  return { settings: { ...settings, password, applicationCredentialSecret, token }, environment, logger }
 }
 
 /** Of glance origins. */
@@ -114,6 +138,10 @@ export const glanceFields = {
 type GlanceSettings = z.output<z.ZodObject<typeof glanceFields>>
 
 /** The same, as src/origin/open-origin.ts wants it. */
-export function glanceOptionsOf({ insecure, ...settings }: GlanceSettings, logger: Logger): GlanceOptions {
-  return { ...swiftOptionsOf({ ...settings, storageUrl: null }, logger), isInsecure: insecure, stores: [] }
+export function glanceOptionsOf(
+  { insecure, ...settings }: GlanceSettings,
+  cloud: Cloud | null,
+  logger: Logger,
+): GlanceOptions {
+  return { ...swiftOptionsOf({ ...settings, storageUrl: null }, cloud, logger), isInsecure: insecure, stores: [] }
 }

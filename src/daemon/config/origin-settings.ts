@@ -28,7 +28,7 @@ import { imageStoresField, type JudgedStore } from './image-store-settings.ts'
 import { locationsMax, patternLengthMax, patternsMax, revalidateSecondsDefault } from './limits.ts'
 import { nbdFields, nbdOptionsOf, withNbdUrl } from './nbd-settings.ts'
 import { ociFields, ociOptionsOf } from './oci-settings.ts'
-import { glanceFields, glanceOptionsOf, swiftFields, swiftOptionsOf } from './openstack-settings.ts'
+import { cloudOf, glanceFields, glanceOptionsOf, swiftFields, swiftOptionsOf } from './openstack-settings.ts'
 import { s3Complaint, s3Fields, s3OptionsOf } from './s3-settings.ts'
 import {
   booleanField,
@@ -273,6 +273,8 @@ function isOfKind(input: unknown, kind: string): input is string {
  */
 export function originOptionsOf(settings: OriginSettings, logger: Logger): OriginOptions {
   const { requests, imageShare, missTimeout, tries, retryPause, retryPauseMax, views } = settings
+  const cloud = settings.kind === 'swift' || settings.kind === 'glance' ? cloudOf(settings) : null
+  const http = 'hedgeShare' in settings && cloud?.ca && settings.ca === null ? { ...settings, ca: cloud.ca } : settings
   return {
     concurrencyMax: requests,
     imageShareMax: imageShare,
@@ -282,11 +284,11 @@ export function originOptionsOf(settings: OriginSettings, logger: Logger): Origi
     views: views ?? [],
     verify: verifyOptionsOf(settings.verify),
     hedgeShareMax: 'hedgeShare' in settings ? settings.hedgeShare : 0,
-    http: 'hedgeShare' in settings ? httpOptionsOf(settings, logger) : {},
+    http: 'hedgeShare' in http ? httpOptionsOf(http, logger) : {},
     names: { include: settings.include ?? null, exclude: settings.exclude ?? [] },
     ceph: settings.kind === 'rbd' || settings.kind === 'rados' ? cephOptionsOf(settings) : {},
-    swift: settings.kind === 'swift' ? swiftOptionsOf(settings, logger) : swiftOptionsDefault,
-    glance: settings.kind === 'glance' ? glanceOptionsOf(settings, logger) : glanceOptionsDefault,
+    swift: settings.kind === 'swift' ? swiftOptionsOf(settings, cloud, logger) : swiftOptionsDefault,
+    glance: settings.kind === 'glance' ? glanceOptionsOf(settings, cloud, logger) : glanceOptionsDefault,
     imageStores: settings.kind === 'glance' ? imageStoresOf(settings, logger) : [],
     nbd: settings.kind === 'nbd' ? nbdOptionsOf(settings, logger) : {},
     oci: settings.kind === 'oci' ? ociOptionsOf(settings, logger) : {},

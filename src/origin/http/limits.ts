@@ -16,6 +16,9 @@ export const stallMsMax = 10_000
 /** Longest secret: servers take headers of 8 KiB at most by default, and most tokens are far shorter. */
 export const secretBytesMax = 8 * KiB
 
+/** Longest file that has secrets among other values: some hundred clouds of OpenStack. */
+export const keyedFileBytesMax = 256 * KiB
+
 /** The time that a program may take to print a secret. */
 export const secretCommandMsMax = 10_000
 

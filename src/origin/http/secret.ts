@@ -11,11 +11,13 @@ import { open } from 'node:fs/promises'
 import { SharedRun } from '../../async/shared-run.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
-import { secretBytesMax, secretCommandMsMax, secretFileMs } from './limits.ts'
+import { keyedFileBytesMax, secretBytesMax, secretCommandMsMax, secretFileMs } from './limits.ts'
+import { parsedYaml, valueAt } from './yaml-text.ts'
 
 /** The source of a secret. */
 export type SecretSource =
-  | { readonly file: string }
+  /** With `keys`, the value below them in a file of YAML; else all of the file. */
+  | { readonly file: string; readonly keys?: readonly string[] }
   | { readonly env: string }
   /** A program and its arguments, started without a shell; its output is taken as good for `refresh` milliseconds. */
   | { readonly command: readonly [string, ...string[]]; readonly refresh: number }
@@ -84,25 +86,31 @@ export class Secret {
   }
 
   async #read(): Promise<string> {
-    if ('file' in this.#source) return await this.#readFile(this.#source.file)
+    if ('file' in this.#source) return await this.#readFile(this.#source)
     if ('command' in this.#source) return await outputOfProgram(this.#source.command, this.#options.commandMsMax)
     const value = (this.#options.environment ?? process.env)[this.#source.env]
     if (value === undefined) throw new Error('the variable is not set')
     return value
   }
 
-  async #readFile(file: string): Promise<string> {
+  async #readFile({ file, keys }: { readonly file: string; readonly keys?: readonly string[] }): Promise<string> {
+    const bytesMax = keys === undefined ? secretBytesMax : keyedFileBytesMax
     // A pipe without a writer must not hold us.
     const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
       const stat = await handle.stat()
       if (!stat.isFile()) throw new Error('it is not a regular file')
-      if ((stat.mode & 0o027) !== 0) throw new Error(`others may read or write it: run "chmod 600 ${file}"`)
+      const why = whyReadable(stat.mode, file)
+      if (why !== null) throw new Error(why)
       if ((stat.mode & 0o040) !== 0) this.#warn(`the secret file ${file} can be read by its group`)
-      const bytes = Buffer.alloc(secretBytesMax + 1)
+      const bytes = Buffer.alloc(bytesMax + 1)
       const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0)
-      if (bytesRead > secretBytesMax) throw new Error(`it is longer than ${secretBytesMax} bytes`)
-      return bytes.toString('utf8', 0, bytesRead)
+      if (bytesRead > bytesMax) throw new Error(`it is longer than ${bytesMax} bytes`)
+      const text = bytes.toString('utf8', 0, bytesRead)
+      if (keys === undefined) return text
+      const value = valueAt(parsedYaml(text), keys)
+      if (typeof value === 'string') return value
+      throw new Error(`its ${keys.join('.')} is not a text: write it in quotes`)
     } finally {
       await handle.close()
     }
@@ -113,6 +121,11 @@ export class Secret {
     this.#warned = message
     this.#options.logger.warn({}, message)
   }
+}
+
+/** The complaint about the mode of a file with secrets; null: others neither read nor write it. */
+export function whyReadable(mode: number, file: string): string | null {
+  return (mode & 0o027) === 0 ? null : `others may read or write it: run "chmod 600 ${file}"`
 }
 
 /** For messages: of a command its program alone, because arguments may say more. */

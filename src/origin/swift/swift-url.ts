@@ -1,8 +1,8 @@
 /**
  * URLs of Swift origins, `swift://container/prefix/`, and of objects in an account. Pure.
  *
- * The account is a part of the URL (`?auth=URL&project=NAME&region=NAME`, or `?storage=URL`), because containers of one
- * name in two accounts are two places.
+ * The account is a part of the URL (`?auth=URL&project=NAME&region=NAME`, `?cloud=NAME`, or `?storage=URL`), because
+ * containers of one name in two accounts are two places.
  */
 import { CacheError } from '../../base/errors.ts'
 import { withoutCredentials } from '../contract/url-credentials.ts'
@@ -10,6 +10,8 @@ import { withoutCredentials } from '../contract/url-credentials.ts'
 /** The parts of the URL that say which account; null: the environment says it. */
 export interface SwiftAccountPlace {
   readonly auth: string | null
+  /** Name in OpenStack's clouds.yaml. */
+  readonly cloud: string | null
   readonly project: string | null
   readonly region: string | null
   /** URL of the account itself. */
@@ -22,7 +24,7 @@ export interface SwiftPlace extends SwiftAccountPlace {
   readonly prefix: string
 }
 
-const accountParts = ['auth', 'project', 'region', 'storage'] as const
+const accountParts = ['auth', 'cloud', 'project', 'region', 'storage'] as const
 
 export function isSwiftUrl(url: string): boolean {
   return /^swift:/i.test(url)
@@ -51,8 +53,8 @@ export function swiftPlaceOf(url: string): SwiftPlace {
   for (const name of ['auth', 'storage']) {
     if (asked.has(name)) mustBeWebUrl(asked.get(name)!, refuse)
   }
-  const [auth, project, region, storage] = accountParts.map(name => asked.get(name) || null)
-  return { container, prefix, auth: auth!, project: project!, region: region!, storage: storage! }
+  const [auth, cloud, project, region, storage] = accountParts.map(name => asked.get(name) || null)
+  return { container, prefix, auth: auth!, cloud: cloud!, project: project!, region: region!, storage: storage! }
 }
 
 /** The URL of a place, written in one way. */
@@ -70,6 +72,7 @@ export function swiftUrlWith(url: string, settings: Readonly<Record<string, unkn
   const place = swiftPlaceOf(url)
   const said = {
     auth: settings.authUrl,
+    cloud: settings.cloud,
     project: settings.project,
     region: settings.region,
     storage: settings.storageUrl,

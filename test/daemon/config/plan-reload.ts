@@ -134,7 +134,7 @@ t.test('every setting that calls itself live is taken, and no other', async t =>
   const others: Record<string, unknown> = { size: '3GiB', rate: '1MiB/s', duration: '1500ms', share: '40%', count: 7 }
   const skipped = new Set(['mountpoint', 'origins', 'origin.url', 'transport'])
   // A part of the URL.
-  const inUrl = ['cluster', 'namespace', 'endpoint', 'authUrl', 'project', 'storageUrl', 'region']
+  const inUrl = ['cluster', 'namespace', 'endpoint', 'authUrl', 'cloud', 'project', 'storageUrl', 'region']
   for (const name of inUrl) skipped.add(`origin.${name}`)
   const login = { authUrl: 'https://keystone/v3', username: 'a', password: { env: 'X' }, project: 'b' }
   const samples: Record<string, Record<string, unknown>> = {

@@ -2,7 +2,7 @@
 import t from 'tap'
 import { objectUrlOf, swiftPlaceOf, swiftUrlOf, swiftUrlWith } from '../../../src/origin/swift/swift-url.ts'
 
-const nowhere = { auth: null, project: null, region: null, storage: null }
+const nowhere = { auth: null, cloud: null, project: null, region: null, storage: null }
 
 t.test('a container, a prefix, and the account', async t => {
   t.same(swiftPlaceOf('swift://images'), { container: 'images', prefix: '', ...nowhere })
@@ -10,6 +10,7 @@ t.test('a container, a prefix, and the account', async t => {
   t.same(swiftPlaceOf('SWIFT://Images/a%20b/%C3%BC/'), { container: 'Images', prefix: 'a b/ü/', ...nowhere })
   const url = 'swift://c/?auth=http%3A%2F%2Fk%3A5000%2Fv3&project=p%26q&region=R'
   t.match(swiftPlaceOf(url), { auth: 'http://k:5000/v3', project: 'p&q', region: 'R' })
+  t.not(swiftUrlWith('swift://c/', { cloud: 'a' }), swiftUrlWith('swift://c/', { cloud: 'b' }))
   t.equal(swiftUrlOf(swiftPlaceOf(url)), url)
   t.equal(
     swiftUrlOf(swiftPlaceOf('swift://c?region=R&auth=http://k/v3')),
