@@ -213,6 +213,7 @@ interface SchemeParts {
   readonly onRegistrar: (registrar: LocationRegistrar) => void
   readonly onTeller: (teller: LocationTeller) => void
   readonly receiver: RangeReceiver | null
+  readonly decoders: StreamDecoders | null
   readonly options: OriginOptions
 }
 
@@ -232,7 +233,8 @@ export function openOrigin(url: string, dependencies: OriginDependencies): Origi
   const onTeller = (found: LocationTeller) => {
     teller = found
   }
-  const own = { createFileReaders, onParentFinder, onRegistrar, onTeller, receiver, options }
+  const decoders = dependencies.unpacker ?? null
+  const own = { createFileReaders, onParentFinder, onRegistrar, onTeller, receiver, decoders, options }
   const inner = open(url, { addon, loadCeph, meter, hedges, readers, ...own })
   const availability = dependencies.availability ?? new CircuitState(inner.url)
   const bounded = new DeadlineOrigin(new RetryOrigin(new CircuitBreakerOrigin(inner, availability), retry), missMsMax)
@@ -301,7 +303,10 @@ function openSwift(url: string, parts: SchemeParts): Origin {
 }
 
 function openOci(url: string, parts: SchemeParts): Origin {
-  return hedged(new OciOrigin(url, { ...ociOptionsDefault, ...parts.options.oci }, httpOptionsOf(parts)), parts)
+  return hedged(
+    new OciOrigin(url, { ...ociOptionsDefault, decoders: parts.decoders, ...parts.options.oci }, httpOptionsOf(parts)),
+    parts,
+  )
 }
 
 function openGlance(url: string, parts: SchemeParts): Origin {

@@ -2,6 +2,7 @@
  * The example of docs/ORIGINS.md: a disk in a registry with tokens and redirects is a parent for clones, over restarts;
  * every tag is a file; and no login or token is anywhere but where it was given.
  */
+import { execFileSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -11,6 +12,7 @@ import { originsExamples, runCommands } from '../fixtures/origins-page.ts'
 import { noQemuImg } from '../fixtures/qemu-images.ts'
 import { noRegistry, RegistryServer, registryUser } from '../fixtures/registry-server.ts'
 import { attempt, run } from '../fixtures/run.ts'
+import { missingProgram } from '../fixtures/server-processes.ts'
 import { tarOf } from '../fixtures/tar.ts'
 
 const MiB = 1024 * 1024
@@ -22,6 +24,7 @@ function diskBytes(sizeBytes: number): Buffer {
 }
 
 const skip = cannotMount || noQemuImg || noRegistry
+const noZstd = missingProgram(['zstd'], 'zstd')
 
 t.test('a clone over a disk in a registry as documented, and a restart', { skip }, async t => {
   const where = place(t)
@@ -76,7 +79,7 @@ t.test('a clone over a disk in a registry as documented, and a restart', { skip 
   }
 })
 
-t.test('every tag of a repository is a file, or a directory of files', { skip }, async t => {
+t.test('every tag of a repository is a file, or a directory of files', { skip: skip || noZstd }, async t => {
   const where = place(t)
   const [disk, expected] = [diskBytes(3 * MiB), join(where.top, 'disk')]
   writeFileSync(expected, disk)
@@ -85,6 +88,8 @@ t.test('every tag of a repository is a file, or a directory of files', { skip },
   await registry.push('public/vm', 'packed', [
     { bytes: gzipSync(tarOf({ 'disk/vm.raw': disk })), mediaType: `${layer}+gzip` },
   ])
+  const inZstd = execFileSync('zstd', ['-c', '-q'], { input: tarOf({ 'disk/vm.raw': disk }), maxBuffer: 2 ** 24 })
+  await registry.push('public/vm', 'zstd', [{ bytes: inZstd, mediaType: `${layer}+zstd` }])
   await registry.push('public/vm', 'plain', [{ bytes: tarOf({ 'disk/vm.raw': disk }), mediaType: layer }])
   await registry.push(
     'public/vm',
@@ -96,7 +101,7 @@ t.test('every tag of a repository is a file, or a directory of files', { skip },
   const there = ['--cache-dir', where.cacheDirectory, '--capacity', '200MiB', '--background']
   t.match(await parentfs('mount', url, where.mountpoint, ...there), { code: 0 })
   const names = (await run('find', where.mountpoint, '-type', 'f', '-printf', '%P\\n')).toString().trim().split('\n')
-  t.same(names.sort(), ['both/a.raw', 'both/sub/b.raw', 'packed', 'plain'])
+  t.same(names.sort(), ['both/a.raw', 'both/sub/b.raw', 'packed', 'plain', 'zstd'])
   for (const name of names) await run('cmp', expected, join(where.mountpoint, name))
   t.match(await parentfs('unmount', where.mountpoint), { code: 0 })
 })

@@ -12,6 +12,9 @@ import type { Descriptor } from './manifest.ts'
 import { isContentDigest } from './oci-url.ts'
 import { diskEntryOf, type ReadArchive, type TarEntry } from './tar-entry.ts'
 
+/** Compression of a layer. */
+export type LayerPacking = 'gzip' | 'zstd'
+
 /** A run of bytes in a blob. */
 export interface BlobPart {
   readonly digest: string
@@ -19,7 +22,8 @@ export interface BlobPart {
   readonly blobBytes: number
   /** Within the blob; of a compressed one, within what it unpacks to. */
   readonly offset: number
-  readonly isCompressed: boolean
+  /** null: none. */
+  readonly packing: LayerPacking | null
 }
 
 /** Reads the blobs of a registry. */
@@ -27,7 +31,7 @@ export interface LayerReader {
   /** Reads ranges of it. */
   ranges(layer: Descriptor): ReadArchive
   /** The first bytes that it unpacks to. */
-  head(layer: Descriptor): Promise<Uint8Array>
+  head(layer: Descriptor, packing: LayerPacking): Promise<Uint8Array>
 }
 
 /** An image in a manifest. */
@@ -75,22 +79,26 @@ export async function disksOf(
   return disks
 }
 
+/** Between the size of a blob and the place in it, in validators. */
+const signs = { none: '+', gzip: '~', zstd: '^' } as const
+
 /** The validator of a disk: by it alone an image can be read. */
 export function validatorOfPart(part: BlobPart, sizeBytes: number): string {
-  const { digest, blobBytes, offset, isCompressed } = part
-  return isWhole(part, sizeBytes) ? digest : `${digest}/${blobBytes}${isCompressed ? '~' : '+'}${offset}`
+  const { digest, blobBytes, offset, packing } = part
+  return isWhole(part, sizeBytes) ? digest : `${digest}/${blobBytes}${signs[packing ?? 'none']}${offset}`
 }
 
 /** Is the image all of a blob, as it is? */
-export function isWhole({ blobBytes, offset, isCompressed }: BlobPart, sizeBytes: number): boolean {
-  return offset === 0 && blobBytes === sizeBytes && !isCompressed
+export function isWhole({ blobBytes, offset, packing }: BlobPart, sizeBytes: number): boolean {
+  return offset === 0 && blobBytes === sizeBytes && packing === null
 }
 
 /** @returns null where it is the validator of something else */
 export function partOfValidator(validator: string, sizeBytes: number): BlobPart | null {
-  const [, digest, blobBytes, how, offset] = /^([^/]+)(?:\/(\d+)([+~])(\d+))?$/.exec(validator) ?? []
+  const [, digest, blobBytes, how, offset] = /^([^/]+)(?:\/(\d+)([+~^])(\d+))?$/.exec(validator) ?? []
   if (digest === undefined || !isContentDigest(digest)) return null
-  return { digest, blobBytes: Number(blobBytes ?? sizeBytes), offset: Number(offset ?? 0), isCompressed: how === '~' }
+  const packing = how === signs.gzip ? 'gzip' : how === signs.zstd ? 'zstd' : null
+  return { digest, blobBytes: Number(blobBytes ?? sizeBytes), offset: Number(offset ?? 0), packing }
 }
 
 /** The digest of an image that is a whole blob; null: it is a part of one. */
@@ -101,7 +109,7 @@ export function digestOfPart(part: BlobPart, sizeBytes: number): Digest | null {
 }
 
 function wholeOf({ digest, sizeBytes }: Descriptor): BlobPart {
-  return { digest, blobBytes: sizeBytes, offset: 0, isCompressed: false }
+  return { digest, blobBytes: sizeBytes, offset: 0, packing: null }
 }
 
 async function containerDiskOf(
@@ -112,15 +120,16 @@ async function containerDiskOf(
 ): Promise<Disk | null> {
   const refuse = (why: string, cause?: unknown) =>
     new CacheError('origin-unsupported', `${place}: layer ${layer.digest}: ${why}`, { cause })
-  if (compression !== null && compression !== 'gzip') throw refuse(`it is packed by ${compression}, which is not read`)
+  const packing: LayerPacking | null = compression === 'gzip' || compression === 'zstd' ? compression : null
+  if (packing !== compression) throw refuse(`it is packed by ${compression}, which is not read`)
   try {
     const entry =
-      compression === null
+      packing === null
         ? await diskEntryOf(layer.sizeBytes, reader.ranges(layer))
-        : await entryInHead(await reader.head(layer))
+        : await entryInHead(await reader.head(layer, packing))
     if (entry === null || !isImageKey(entry.name)) return null
     const { name, sizeBytes, offset } = entry
-    const part = { digest: layer.digest, blobBytes: layer.sizeBytes, offset, isCompressed: compression !== null }
+    const part = { digest: layer.digest, blobBytes: layer.sizeBytes, offset, packing }
     return { name, sizeBytes, part }
   } catch (cause) {
     throw cause instanceof CacheError ? cause : refuse(messageOf(cause), cause)

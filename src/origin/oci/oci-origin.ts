@@ -10,6 +10,7 @@ import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { abortedBy, CacheError, isCacheError, throwIfAborted } from '../../base/errors.ts'
 import type { Image } from '../../base/image.ts'
 import { LruMap } from '../../base/lru-map.ts'
+import type { StreamDecoders } from '../../native/stream-decoder.ts'
 import type { Digest } from '../contract/digest.ts'
 import { isImageKey } from '../contract/image-name.ts'
 import { NoRangesError } from '../contract/no-ranges-error.ts'
@@ -59,6 +60,7 @@ export class OciOrigin implements Origin {
     listedTagsMax,
   )
   readonly #takesSequential: boolean
+  readonly #decoders: StreamDecoders | null
   /** Has a blob of this registry been read by a range? */
   #sendsRanges = false
   /** The last read image is read next. */
@@ -68,11 +70,16 @@ export class OciOrigin implements Origin {
    * @param url `oci://registry[:port]/repository[:tag|@digest]`
    * @throws CacheError invalid-argument
    */
-  constructor(url: string, { platform, diskType, isInsecure, login }: OciOptions, options: Partial<HttpOptions> = {}) {
+  constructor(
+    url: string,
+    { platform, diskType, isInsecure, decoders, login }: OciOptions,
+    options: Partial<HttpOptions> = {},
+  ) {
     this.#place = ociPlaceOf(url)
     this.url = ociUrlOf(this.#place)
     this.#platform = platform ?? hostPlatform()
     this.#diskType = diskType
+    this.#decoders = decoders
     const home = homeOf(this.#place, isInsecure)
     const http = { ...httpOptionsDefault, ...options, readError: registryErrorIn }
     this.#takesSequential = http.takesSequential
@@ -115,7 +122,7 @@ export class OciOrigin implements Origin {
     if (target.length === 0) return Promise.resolve()
     return callSafely(() => {
       const { url, part } = this.#blobOf(image)
-      if (part.isCompressed) throw new NoRangesError(`${this.url}: ${image.key} is compressed, and has no ranges`)
+      if (part.packing !== null) throw new NoRangesError(`${this.url}: ${image.key} is compressed, and has no ranges`)
       // Native threads ask for ranges of the image: those of a part of a blob lie elsewhere.
       if (isWhole(part, image.sizeBytes)) return this.#objects.read(image, url, offset, target, signal)
       return this.#objects.readRange(versionOf(part), url, part.offset + offset, target, signal)
@@ -127,7 +134,9 @@ export class OciOrigin implements Origin {
     return callSafely(() => {
       const { url, part } = this.#blobOf(image)
       const read: ReadBlob = take => this.#objects.readWhole(versionOf(part), url, take, signal)
-      if (part.isCompressed) return streamDisk(read, part, image.sizeBytes, take, this.url)
+      const { packing } = part
+      const options = { place: this.url, decoders: this.#decoders }
+      if (packing !== null) return streamDisk(read, { ...part, packing }, image.sizeBytes, take, options)
       return verified(read, part.digest, this.url, checked => checked(take))
     })
   }
@@ -213,16 +222,20 @@ export class OciOrigin implements Origin {
       [{ sizeBytes, validator: digest }, this.#registry.blob(digest)] as const
     return {
       ranges: layer => (offset, target) => this.#objects.readRange(...placeOf(layer), offset, target, signal),
-      head: layer => headOfLayer(take => this.#objects.readWhole(...placeOf(layer), take, signal)),
+      head: (layer, packing) => {
+        const read: ReadBlob = take => this.#objects.readWhole(...placeOf(layer), take, signal)
+        return headOfLayer(read, packing, { place: `${this.url}: layer ${layer.digest}`, decoders: this.#decoders })
+      },
     }
   }
 
   /** Can it be read from the front alone? @throws CacheError origin-unsupported where such images are not taken */
   async #isSequential(part: BlobPart, sizeBytes: number, signal: CancelSignal): Promise<boolean> {
-    if (sizeBytes === 0 || (this.#sendsRanges && !part.isCompressed)) return false
-    const why = part.isCompressed
-      ? 'its layer is compressed'
-      : await this.#objects.whyNoRanges(versionOf(part), this.#registry.blob(part.digest), signal)
+    if (sizeBytes === 0 || (this.#sendsRanges && part.packing === null)) return false
+    const why =
+      part.packing !== null
+        ? 'its layer is compressed'
+        : await this.#objects.whyNoRanges(versionOf(part), this.#registry.blob(part.digest), signal)
     if (why === null) this.#sendsRanges = true
     else if (!this.#takesSequential) throw unsupported(this.url, why)
     return why !== null

@@ -1,4 +1,6 @@
 /** A repository as an origin: names, tags that move, indexes, containerDisks, and registries that answer amiss. */
+
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
@@ -7,14 +9,17 @@ import { NoRangesError } from '../../../src/origin/contract/no-ranges-error.ts'
 import type { TakeBytes } from '../../../src/origin/contract/origin.ts'
 import type { OciOrigin } from '../../../src/origin/oci/oci-origin.ts'
 import { platformOf } from '../../../src/origin/oci/platform.ts'
-import { streamDisk } from '../../../src/origin/oci/unpacked-layer.ts'
+import { type CompressedPart, type ReadBlob, streamDisk } from '../../../src/origin/oci/unpacked-layer.ts'
 import { openOci } from '../../fixtures/open-oci.ts'
 import { noRegistry, RegistryServer } from '../../fixtures/registry-server.ts'
 import { type Asked, type Scripted, startScripted } from '../../fixtures/scripted-server.ts'
+import { missingProgram } from '../../fixtures/server-processes.ts'
 import { tarOf } from '../../fixtures/tar.ts'
 import { until } from '../../fixtures/until.ts'
 
 const { signal } = new AbortController()
+const here = { place: 'here', decoders: null }
+const noZstd = missingProgram(['zstd'], 'zstd')
 const tar = 'application/vnd.oci.image.layer.v1.tar'
 const bytesOf = (text: string) => Buffer.from(text.repeat(1000))
 
@@ -151,20 +156,30 @@ async function wholeOf(origin: OciOrigin, key: string): Promise<string> {
   return Buffer.concat(chunks).toString()
 }
 
-t.test('a compressed containerDisk is read from the front', { skip: noRegistry }, async t => {
+t.test('a compressed containerDisk is read from the front', { skip: noRegistry || noZstd }, async t => {
   const registry = await RegistryServer.start(t)
   const disk = Buffer.from(Array.from({ length: 400_000 }, (_, k) => `${k} `).join(''))
   const bytes = gzipSync(tarOf({ 'disk/': '', 'disk/vm.qcow2': disk }))
   const docker = 'application/vnd.docker.image.rootfs.diff.tar.gzip'
   await registry.push('disks/vm', 'packed', [{ bytes, mediaType: `${tar}+gzip` }])
+  const inZstd = execFileSync('zstd', ['-c'], { input: tarOf({ 'disk/vm.qcow2': disk }) })
+  await registry.push('disks/vm', 'zstd', [{ bytes: inZstd, mediaType: `${tar}+zstd` }])
   await registry.push('disks/vm', 'docker', [{ bytes, mediaType: docker }])
   await registry.push('disks/vm', 'broken', [{ bytes: bytesOf('x'), mediaType: docker }])
   const far = { 'usr/lib': Buffer.alloc(2 * 1024 * 1024), 'disk/vm.qcow2': disk }
   await registry.push('disks/vm', 'far', [{ bytes: gzipSync(tarOf(far)), mediaType: docker }])
   const origin = opened(t, `oci://${registry.host}/disks/vm`, {}, { takesSequential: true })
-  t.same([...(await origin.list({ signal }))].sort(), ['docker', 'packed'])
+  t.same([...(await origin.list({ signal }))].sort(), ['docker', 'packed', 'zstd'])
   t.equal(await wholeOf(origin, 'packed'), disk.toString())
-  t.equal(await wholeOf(origin, 'docker'), disk.toString())
+  for (const tag of ['docker', 'zstd']) t.equal(await wholeOf(origin, tag), disk.toString())
+  // After a restart: nobody has looked it up.
+  const later = opened(t, `oci://${registry.host}/disks/vm`, {}, { takesSequential: true })
+  const inZstdImage = identify(await origin.lookup('zstd', { signal }))
+  let bytesLater = 0
+  await later.readWhole(inZstdImage, chunk => void (bytesLater += chunk.length), { signal })
+  t.equal(bytesLater, disk.length)
+  const without = opened(t, `oci://${registry.host}/disks/vm:zstd`, { decoders: null }, { takesSequential: true })
+  await t.rejects(without.lookup('vm.qcow2', { signal }), { code: 'origin-unsupported', message: /zstd/ })
   await t.rejects(origin.lookup('far', { signal }), { code: 'not-found' }, 'it begins behind the first MiB')
   await t.rejects(origin.lookup('broken', { signal }), { code: 'origin-unsupported', message: /header/ })
   const image = identify(await origin.lookup('packed', { signal }))
@@ -180,6 +195,7 @@ t.test('a compressed containerDisk is read from the front', { skip: noRegistry }
 
 t.test('a layer that is not the one of its digest, or ends early, is not taken as whole', async t => {
   const disk = bytesOf('0123456789')
+  const given = (read: ReadBlob, part: CompressedPart) => streamDisk(read, part, disk.length, () => {}, here)
   const good = gzipSync(tarOf({ 'disk/a': disk }))
   const cases: readonly (readonly [Uint8Array, string])[] = [
     [gzipSync(tarOf({ 'disk/a': disk.toReversed() })), 'image-corrupt'],
@@ -188,26 +204,15 @@ t.test('a layer that is not the one of its digest, or ends early, is not taken a
   ]
   for (const [bytes, code] of cases) {
     const read = async (take: TakeBytes) => void (await take(bytes))
-    const part = { digest: digestOf(good), blobBytes: good.length, offset: 512, isCompressed: true }
-    await t.rejects(
-      streamDisk(read, part, disk.length, () => {}, 'here'),
-      { code },
-    )
+    const part = { digest: digestOf(good), blobBytes: good.length, offset: 512, packing: 'gzip' } as const
+    await t.rejects(given(read, part), { code })
   }
   const short = gzipSync(tarOf({ 'disk/a': disk }).subarray(0, 3000))
-  const part = { digest: digestOf(short), blobBytes: short.length, offset: 512, isCompressed: true }
+  const part = { digest: digestOf(short), blobBytes: short.length, offset: 512, packing: 'gzip' } as const
   const read = async (take: TakeBytes) => void (await take(short))
-  await t.rejects(
-    streamDisk(read, part, disk.length, () => {}, 'here'),
-    { code: 'origin-protocol', message: /ends/ },
-  )
+  await t.rejects(given(read, part), { code: 'origin-protocol', message: /ends/ })
   const cut = async (take: TakeBytes) => void (await take(good.subarray(0, good.length - 20)))
-  await t.rejects(
-    streamDisk(cut, { ...part, digest: digestOf(good) }, disk.length, () => {}, 'here'),
-    {
-      code: 'image-corrupt',
-    },
-  )
+  await t.rejects(given(cut, { ...part, digest: digestOf(good) }), { code: 'image-corrupt' })
 })
 
 t.test(
