@@ -127,9 +127,11 @@ void Session::join() {
   if (supervisor_.joinable()) supervisor_.join();
 }
 
-void Session::forward(std::span<const std::byte> request) {
+void Session::forward(std::span<const std::byte> request) { hand_over(request, {}); }
+
+void Session::hand_over(std::span<const std::byte> request, std::chrono::nanoseconds waited) {
   forwarded_.fetch_add(1, std::memory_order_relaxed);
-  if (requests_.push(request)) events_.on_waiting();
+  if (requests_.push(request, waited)) events_.on_waiting();
 }
 
 std::size_t Session::forward_overdue(std::chrono::milliseconds age) {
@@ -214,7 +216,7 @@ void Session::finish_fetched(BlockingReads::Entry& entry, Fetches fetches, bool 
   if (right && answer_fetched(read, fetches)) {
     report(entry.begun() ? ReadReports::origin_read_done : ReadReports::origin_read, read, entry.age());
   } else {
-    forward(entry.request());
+    hand_over(entry.request(), entry.age());
   }
   fetched_.done(entry);
 }

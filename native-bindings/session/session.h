@@ -104,6 +104,8 @@ class Session final : private RequestSink {
   };
 
   void forward(std::span<const std::byte> request) override;
+  /** The same of one that has waited for an origin. */
+  void hand_over(std::span<const std::byte> request, std::chrono::nanoseconds waited);
   void defer(DeferredRead read, std::span<const std::byte> request) override;
   void buffer_touched(const ReadRange& read) override;
   void passed(const std::shared_ptr<image::DataFile>& file, std::uint64_t offset, std::size_t length) override;

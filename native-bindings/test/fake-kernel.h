@@ -38,7 +38,7 @@ inline std::vector<std::byte> read_request(std::uint64_t unique, std::uint64_t f
                               .gid = 0,
                               .pid = 1,
                               .extension_length = 0,
-                              .padding = 0};
+                              .waited_ms = 0};
   wire::ReadIn in{};
   in.fh = fh;
   in.offset = offset;

@@ -150,3 +150,6 @@ export const passUnsettledBytesMax = 16 * MiB
 export const passRoomMs = 10
 
 export const passRoomTriesMax = 100
+
+/** The share of its miss time-out that a read has left at least, however long a session thread waited: one try. */
+export const missShareMin = 1 / 3

@@ -13,6 +13,7 @@ import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError, throwIfAborted } from '../../base/errors.ts'
 import type { CircuitState } from '../../origin/wrappers/circuit-state.ts'
 import { retryMsMin } from '../../origin/wrappers/limits.ts'
+import { missShareMin } from './limits.ts'
 
 /** The fate of a miss when its time is over and the origin is away. */
 export type OnOutage = 'fail' | 'wait'
@@ -21,6 +22,13 @@ export interface MissTimeoutOptions {
   readonly missMs: number
   readonly onOutage: OnOutage
   readonly availability: Pick<CircuitState, 'state' | 'ageMs' | 'error'>
+}
+
+export interface MissTimeoutReader {
+  /** Another host: it hears at once that this one is overloaded, or cut off as it is. */
+  readonly isForOthers?: boolean | undefined
+  /** The time that it has waited for the origin already. */
+  readonly waitedMs?: number | undefined
 }
 
 export class MissTimeout {
@@ -32,13 +40,17 @@ export class MissTimeout {
 
   /**
    * Do `work`, again where it fails before the time is over in a way that only concerns the reader that began it.
-   * @param isForOthers another host asks: it hears at once that this one is overloaded, or cut off as it is
    * @throws CacheError origin-away, origin-timeout, and what `work` throws
    */
-  async run<T>(signal: CancelSignal, work: (signal: CancelSignal) => Promise<T>, isForOthers = false): Promise<T> {
+  async run<T>(
+    signal: CancelSignal,
+    work: (signal: CancelSignal) => Promise<T>,
+    { isForOthers = false, waitedMs = 0 }: MissTimeoutReader = {},
+  ): Promise<T> {
     const { missMs } = this.#options
     const own = new LightAbortSignal(signal)
-    const endMs = performance.now() + missMs
+    const ownMs = Math.max(missMs - waitedMs, missMs * missShareMin)
+    const endMs = performance.now() + ownMs
     let isLate = false
     let timer: NodeJS.Timeout | undefined
     const look = () => {
@@ -49,7 +61,7 @@ export class MissTimeout {
         own.abort()
       }
     }
-    timer = setTimeout(look, missMs)
+    timer = setTimeout(look, ownMs)
     try {
       for (;;) {
         try {

@@ -14,7 +14,7 @@ import type { StoredImage } from '../../store/image/stored-image.ts'
 import type { BufferPool } from '../fetch/buffer-pool.ts'
 import type { DemandRange, Fetcher } from '../fetch/fetcher.ts'
 import type { InflightFetch } from '../fetch/inflight-fetch.ts'
-import type { MissTimeout } from '../fetch/miss-timeout.ts'
+import type { MissTimeout, MissTimeoutReader } from '../fetch/miss-timeout.ts'
 import type { SeenByteRead } from '../prefetch/prefetcher.ts'
 import { acquireAll, arrivals, assemble, coalesce, type LendingReader, lendOrCopy } from './read-assembly.ts'
 import { ReadCounters } from './read-counters.ts'
@@ -54,6 +54,8 @@ export interface ObjectUses {
 export interface CacheReadOptions extends ReadOptions, LendingReader {
   /** For another host, whose reads are predicted there: none is here, and nothing is counted as a read. */
   readonly isForOthers?: boolean | undefined
+  /** The time that it has waited for the origin already. */
+  readonly waitedMs?: number | undefined
 }
 
 /** A read and its trace, which begins when the read needs more than the store has. */
@@ -87,10 +89,10 @@ export class MissReader {
     if (length === 0) return new Uint8Array(0)
     const startedMs = performance.now()
     const range = { offset, length }
-    const { opener, lend, isForOthers } = options // A request has them as getters, which a spread would leave out.
+    const { opener, lend, isForOthers, waitedMs } = options // A request has them as getters, which a spread would leave out.
     const work = (signal: CancelSignal) =>
       this.#read(image, range, { signal, opener, lend, isForOthers, startedMs, trace: undefined })
-    const { bytes, missed } = await this.#withinPatience(image, options.signal, work, isForOthers)
+    const { bytes, missed } = await this.#withinPatience(image, options.signal, work, { isForOthers, waitedMs })
     if (!isForOthers) this.counters.add(image, length, missed, performance.now() - startedMs)
     return bytes
   }
@@ -236,11 +238,11 @@ export class MissReader {
     image: Image,
     signal: CancelSignal,
     work: (own: CancelSignal) => Promise<T>,
-    isForOthers?: boolean,
+    reader: MissTimeoutReader = {},
   ): Promise<T> {
     const timeout = this.#parts.missTimeoutFor(image)
     try {
-      return timeout ? await timeout.run(signal, work, isForOthers) : await work(signal)
+      return timeout ? await timeout.run(signal, work, reader) : await work(signal)
     } catch (error) {
       if (isCacheError(error, 'image-changed')) this.#parts.imageChanged(image)
       throw error

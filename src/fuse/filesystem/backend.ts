@@ -19,6 +19,8 @@ export interface BackendOptions {
    * more.
    */
   readonly lend?: (release: () => void) => void
+  /** The time that a read has waited for the origin already. */
+  readonly waitedMs?: number | undefined
 }
 
 /** A name in a directory, as a listing gives it. */

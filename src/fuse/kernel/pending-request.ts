@@ -36,6 +36,10 @@ export class PendingRequest {
     return threadGroupOf(this.header.pid)
   }
 
+  get waitedMs(): number {
+    return this.header.waitedMs
+  }
+
   /** Takes what is to be called once the answer has been sent, or is not wanted any more: see {@link release}. */
   readonly lend = (release: () => void): void => {
     this.#release = release

@@ -59,6 +59,20 @@ t.test('a read ends when its time is over, and says whether the origin is away',
   await t.rejects(patience.run(signal, hang), { code: 'origin-timeout' })
 })
 
+t.test('the time that a session thread has waited is a part of it, and a third is left at least', async t => {
+  const { patience } = setUp(600)
+  for (const [waitedMs, leftMs] of [
+    [100, 500],
+    [550, 200],
+    [60_000, 200],
+  ] as const) {
+    const startMs = performance.now()
+    await t.rejects(patience.run(signal, hang, { waitedMs }), { code: 'origin-away' })
+    const ms = performance.now() - startMs
+    t.ok(ms >= leftMs - 1 && ms < 600, `${waitedMs}: ${ms} ms`)
+  }
+})
+
 t.test('a fetch that ran out of the time of another reader is begun again', async t => {
   const { patience } = setUp(60_000)
   for (const code of ['origin-away', 'origin-timeout', 'overloaded'] as const) {
@@ -73,7 +87,11 @@ t.test('a fetch that ran out of the time of another reader is begun again', asyn
   const refused = async () => {
     throw new CacheError('overloaded', 'the origin does not answer here, too')
   }
-  await t.rejects(patience.run(signal, refused, true), { code: 'overloaded' }, 'another host hears it at once')
+  await t.rejects(
+    patience.run(signal, refused, { isForOthers: true }),
+    { code: 'overloaded' },
+    'another host hears it at once',
+  )
 })
 
 t.test('one who waits goes on while the origin is away, has his time again when it is back, and can leave', async t => {
