@@ -111,6 +111,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/sick-device': 29,
   'mount/sick-disk': 59,
   'mount/sick-origin': 55,
+  'mount/sick-origin-kinds': 70,
   'mount/takeover': 45,
   'mount/takeover-requests': 38,
   'mount/told-locations': 30,
