@@ -18,29 +18,68 @@ export interface Ranked {
 export interface HashedMembers<M extends Ranked> {
   readonly members: readonly M[]
   readonly seeds: Uint32Array
+  readonly weights: Float64Array
+  readonly weightSum: number
 }
+
+type Seeds = readonly [number, number]
+
+/** Of each record, as long as it is known: a view that changes in one member hashes one. */
+const knownSeeds = new WeakMap<Ranked, Seeds>()
 
 export function hashMembers<M extends Ranked>(members: readonly M[]): HashedMembers<M> {
   const seeds = new Uint32Array(members.length * 2)
-  members.forEach(({ id }, at) => {
-    const digest = createHash('sha256').update(id).digest()
-    seeds[2 * at] = digest.readUInt32LE(0)
-    seeds[2 * at + 1] = digest.readUInt32LE(4)
-  })
-  return { members, seeds }
+  const weights = new Float64Array(members.length)
+  let weightSum = 0
+  for (const [at, member] of members.entries()) {
+    const [first, second] = seedsOf(member)
+    seeds[2 * at] = first
+    seeds[2 * at + 1] = second
+    weights[at] = member.weight
+    weightSum += member.weight
+  }
+  return { members, seeds, weights, weightSum }
+}
+
+function seedsOf(member: Ranked): Seeds {
+  const known = knownSeeds.get(member)
+  if (known) return known
+  const digest = createHash('sha256').update(member.id).digest()
+  const seeds: Seeds = [digest.readUInt32LE(0), digest.readUInt32LE(4)]
+  knownSeeds.set(member, seeds)
+  return seeds
 }
 
 /**
  * The first members of a unit, at most {@link ranksMax}, the owner first.
  * @param imageId 32 hex digits
  */
-export function ranksOf<M extends Ranked>({ members, seeds }: HashedMembers<M>, imageId: string, unit: number): M[] {
+export function ranksOf<M extends Ranked>(hashed: HashedMembers<M>, imageId: string, unit: number): M[] {
+  const { members, weightSum } = hashed
+  const count = Math.min(ranksMax, members.length)
+  // So many members are expected below: of a large group most need no logarithm and no place among the first.
+  let below = members.length > 2 * ranksMax ? (1.5 * ranksMax) / weightSum : Number.POSITIVE_INFINITY
+  for (;;) {
+    const best = bestOf(hashed, imageId, unit, below)
+    if (best.length === count || below === Number.POSITIVE_INFINITY) return best.map(at => members[at]!)
+    below *= 2
+  }
+}
+
+/** The places of the first members, at most {@link ranksMax}, of those whose score is below. */
+function bestOf<M extends Ranked>(hashed: HashedMembers<M>, imageId: string, unit: number, below: number): number[] {
+  const { members, seeds, weights } = hashed
   const [a, b] = unitSeeds(imageId, unit)
   const best: number[] = []
   const scores: number[] = []
-  for (let at = 0; at < members.length; at++) {
-    const score = scoreOf(seeds[2 * at]! ^ a, seeds[2 * at + 1]! ^ b, members[at]!.weight)
-    if (best.length === ranksMax && score >= scores[ranksMax - 1]!) continue
+  let worst = below
+  for (let at = 0; at < weights.length; at++) {
+    const h = hashOf(seeds[2 * at]! ^ a, seeds[2 * at + 1]! ^ b)
+    const weight = weights[at]!
+    // -ln(h) is 1 - h or more; a little less is compared, for what is rounded.
+    if ((1 - h) * roundedDown > worst * weight) continue
+    const score = -Math.log(h) / weight
+    if (score >= worst) continue
     let place = best.length === ranksMax ? ranksMax - 1 : best.length
     for (; place > 0 && isBefore(score, members[at]!, scores[place - 1]!, members[best[place - 1]!]!); place--) {
       scores[place] = scores[place - 1]!
@@ -48,21 +87,24 @@ export function ranksOf<M extends Ranked>({ members, seeds }: HashedMembers<M>, 
     }
     scores[place] = score
     best[place] = at
+    if (best.length === ranksMax) worst = scores[ranksMax - 1]!
   }
-  return best.map(at => members[at]!)
+  return best
 }
+
+const roundedDown = 1 - 1e-9
 
 /** Is the member at that place the owner of a unit? Soon over for most units of others. */
 export function isFirst<M extends Ranked>(
-  { members, seeds }: HashedMembers<M>,
+  { members, seeds, weights }: HashedMembers<M>,
   own: number,
   imageId: string,
   unit: number,
 ): boolean {
   const [a, b] = unitSeeds(imageId, unit)
-  const scoreAt = (at: number) => scoreOf(seeds[2 * at]! ^ a, seeds[2 * at + 1]! ^ b, members[at]!.weight)
+  const scoreAt = (at: number) => -Math.log(hashOf(seeds[2 * at]! ^ a, seeds[2 * at + 1]! ^ b)) / weights[at]!
   const ownScore = scoreAt(own)
-  for (let at = 0; at < members.length; at++) {
+  for (let at = 0; at < weights.length; at++) {
     if (at !== own && isBefore(scoreAt(at), members[at]!, ownScore, members[own]!)) return false
   }
   return true
@@ -79,12 +121,11 @@ function isBefore(score: number, member: Ranked, otherScore: number, other: Rank
   return score < otherScore || (score === otherScore && member.id < other.id)
 }
 
-function scoreOf(a: number, b: number, weight: number): number {
+/** In (0, 1): 52 bits and a half. */
+function hashOf(a: number, b: number): number {
   const high = mix(a ^ mix(b))
   const low = mix(b ^ Math.imul(high, 0x9e3779b1))
-  // In (0, 1): 52 bits and a half.
-  const h = ((high >>> 0) * 2 ** 20 + (low >>> 12) + 0.5) / 2 ** 52
-  return -Math.log(h) / weight
+  return ((high >>> 0) * 2 ** 20 + (low >>> 12) + 0.5) / 2 ** 52
 }
 
 /** The finalizer of MurmurHash3. Source: Austin Appleby, MurmurHash3.cpp, fmix32. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
 import { ranksMax } from '../../../src/fleet/group/limits.ts'
-import { hashMembers, type Ranked, ranksOf } from '../../../src/fleet/group/rendezvous.ts'
+import { hashMembers, isFirst, type Ranked, ranksOf } from '../../../src/fleet/group/rendezvous.ts'
 
 const group = (count: number, weight = (_: number) => 1): Ranked[] =>
   Array.from({ length: count }, (_, k) => ({ id: `10.0.${k >> 8}.${k & 255}:7447`, rack: '', weight: weight(k) }))
@@ -23,6 +23,25 @@ t.test('the order is that of all scores, cut at the bound', async t => {
     both,
     few.map(({ id }) => id).filter(id => both.includes(id)),
   )
+})
+
+t.test('of a large group, the first ranks are before all others, whatever the weights', async t => {
+  const weights = [() => 1, (k: number) => 1 + (k % 7), (k: number) => (k === 0 ? 1_024 : 2 ** -20)]
+  for (const weight of weights) {
+    const members = group(700, weight)
+    const hashed = hashMembers(members)
+    const isBefore = (one: Ranked, other: Ranked, unit: number) =>
+      ranksOf(hashMembers([other, one]), imageOf(5), unit)[0] === one
+    for (let unit = 0; unit < 5; unit++) {
+      const ranks = ranksOf(hashed, imageOf(5), unit)
+      t.equal(ranks.length, ranksMax)
+      const others = members.filter(member => !ranks.includes(member))
+      t.ok(ranks.every((member, at) => at === 0 || isBefore(ranks[at - 1]!, member, unit)))
+      t.ok(others.every(member => isBefore(ranks.at(-1)!, member, unit)))
+      const first = members.indexOf(ranks[0]!)
+      t.ok(members.every((_, at) => isFirst(hashed, at, imageOf(5), unit) === (at === first)))
+    }
+  }
 })
 
 t.test('a leave and a join move no more than their share of the units, and load is even', async t => {
