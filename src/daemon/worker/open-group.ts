@@ -140,7 +140,7 @@ export class OpenGroup implements FleetHandlers {
   async promoteHere(image: Image, part: PromotionPart, options: LongOptions<PromotionProgress>) {
     const { view } = this.group
     const whole = [{ from: 0, to: image.sizeBytes }]
-    const ranges = part === 'all' ? whole : await ownedRanges(image, view.own?.id ?? '', view, this.#blockBytes)
+    const ranges = part === 'all' ? whole : await ownedRanges(image, view, this.#blockBytes)
     return await this.#operations.promoteImage(image.key, image, ranges, options)
   }
 

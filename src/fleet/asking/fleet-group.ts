@@ -163,7 +163,7 @@ export class FleetGroup {
   /** Does this host know that a member has ranks? */
   hasRanks(memberId: string): boolean {
     const member = this.view.find(memberId)
-    return member?.state === 'up' && member.isListed
+    return member?.state === 'up' && !member.isVanished
   }
 
   /** Is that the id of this host? */

@@ -65,7 +65,7 @@ export interface UnitExplanation {
 
 /** @param health null: it was never asked, or is this host */
 export function memberStatusOf(
-  { id, url, rack, weight, state, isListed }: KnownMember,
+  { id, url, rack, weight, state, isVanished }: KnownMember,
   health: PeerHealth | null,
   { isOwn, sentBytes }: Pick<MemberStatus, 'isOwn' | 'sentBytes'>,
 ): MemberStatus {
@@ -75,7 +75,7 @@ export function memberStatusOf(
     url,
     rack,
     weight,
-    state: isListed ? state : 'vanished',
+    state: isVanished ? 'vanished' : state,
     isOwn,
     health: health?.state ?? 'well',
     reason: health?.reason ?? '',

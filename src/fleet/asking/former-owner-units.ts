@@ -12,7 +12,7 @@ export class FormerOwnerUnits {
   readonly #view: Pick<GroupView, 'ownership'>
   readonly #known = new LruMap<string, Uint8Array>(formerOwnerUnitsBytesMax, { weightOf: ({ length }) => length + 128 })
   readonly #asked = new Set<string>()
-  #of = ''
+  #of = 0
 
   constructor(view: Pick<GroupView, 'ownership'>) {
     this.#view = view
@@ -35,7 +35,7 @@ export class FormerOwnerUnits {
   }
 
   /** @param units null: it told none. @returns is something known that was not? */
-  end(memberId: string, imageId: string, units: Uint8Array | null, ownership: string): boolean {
+  end(memberId: string, imageId: string, units: Uint8Array | null, ownership: number): boolean {
     const key = keyOf(memberId, imageId)
     this.#asked.delete(key)
     this.#follow()

@@ -86,7 +86,7 @@ export class GroupPromotion {
     { signal, onProgress }: Omit<GroupPromotionOptions, 'onProgress'> & { onProgress: OnGroupProgress },
   ): Promise<PromotedMember[]> {
     const { members, own } = this.#parts.view
-    const others = members.filter(({ id, isListed, state }) => id !== own?.id && isListed && state === 'up')
+    const others = members.filter(({ id, isVanished, state }) => id !== own?.id && !isVanished && state === 'up')
     const shareOf = (id: string, member: KnownMember | null): Share => {
       return { id, member, doneBytes: 0, promotedBytes: 0, complete: false, failure: null }
     }

@@ -85,7 +85,7 @@ export class MemberLocations {
     clearTimeout(timer)
     signal.end()
     // One that has gone, and only keeps its ranks, is missed by nobody.
-    return found.filter(({ member, holding }) => member.isListed || holding.heldBytes !== null)
+    return found.filter(({ member, holding }) => !member.isVanished || holding.heldBytes !== null)
   }
 
   /** Never rejects. */

@@ -1,5 +1,5 @@
 /**
- * Owned units: the ranges of an image whose units belong to one member, neighbours together.
+ * Owned units: the ranges of an image whose units belong to this host, neighbours together.
  */
 import { TimeSlice } from '../../async/time-slice.ts'
 import type { Image } from '../../base/image.ts'
@@ -15,16 +15,15 @@ export interface OwnedRange {
 /** Yields now and then: an image of a terabyte has a million units. */
 export async function ownedRanges(
   { id, sizeBytes }: Pick<Image, 'id' | 'sizeBytes'>,
-  memberId: string,
-  view: Pick<GroupView, 'ownerOf'>,
+  view: Pick<GroupView, 'owns'>,
   blockBytes: number,
 ): Promise<OwnedRange[]> {
   const unitBytes = unitBlocks * blockBytes
   const ranges: { from: number; to: number }[] = []
-  const turns = new TimeSlice(16)
+  const turns = new TimeSlice(64)
   for (let unit = 0; unit * unitBytes < sizeBytes; unit++) {
     if (turns.isOver) await turns.yield()
-    if (view.ownerOf(id, unit)?.id !== memberId) continue
+    if (!view.owns(id, unit)) continue
     const [from, to] = [unit * unitBytes, Math.min(sizeBytes, (unit + 1) * unitBytes)]
     const last = ranges.at(-1)
     if (last?.to === from) last.to = to

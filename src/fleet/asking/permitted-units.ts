@@ -171,7 +171,7 @@ export class PermittedUnits implements ReaderPermits {
 
   #viewNow(): string {
     const { view, isJoining } = this.#parts
-    return isJoining() ? `joining ${view.ownership}` : view.ownership
+    return `${isJoining() ? 'joining ' : ''}${view.ownership}`
   }
 }
 

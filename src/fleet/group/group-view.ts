@@ -11,8 +11,8 @@ import { type HashedMembers, hashMembers, isFirst, ranksOf } from './rendezvous.
 
 /** A member and our knowledge of it. */
 export interface KnownMember extends Member {
-  /** Is it listed, or does it only keep its ranks? */
-  readonly isListed: boolean
+  /** It is listed no more, and only keeps its ranks. Absent where it is listed, so that its record is the member. */
+  readonly isVanished?: true
 }
 
 export interface GroupViewContext {
@@ -38,7 +38,7 @@ interface Tables {
   /** The place of this host in {@link before}, or in {@link ranked} where that is null; -1: it has no ranks. */
   readonly ownAt: number
   /** See {@link GroupView.ownership}. */
-  readonly ownership: string
+  readonly ownership: number
 }
 
 /** The order of a unit's members. */
@@ -51,18 +51,21 @@ export interface UnitRanks {
   readonly leaving?: readonly KnownMember[]
 }
 
-interface Entry {
-  readonly member: Member
-  /** Null while it is listed. */
-  vanishedMs: number | null
+interface Vanished {
+  readonly member: KnownMember
+  readonly sinceMs: number
 }
 
 export class GroupView {
   readonly #parts: GroupViewContext
-  readonly #entries = new Map<string, Entry>()
+  /** The others that are listed, and those that were; no member is in both. */
+  #listed: ReadonlyMap<string, Member> = new Map()
+  readonly #vanished = new Map<string, Vanished>()
   #ranks = new LruMap<string, UnitRanks>(rankedUnitsMax)
   #own: Member | null
   #tables: Tables | null = null
+  /** The last ones: what they share with the next is kept. */
+  #before: Tables | null = null
   #refused = 0
   /** Are there so many others before us that we have no ranks? */
   #isOwnOver = false
@@ -82,7 +85,7 @@ export class GroupView {
   /** Other facts of ourselves. */
   setOwn(own: Member | null): void {
     this.#own = own
-    this.#tables = null
+    this.#change()
   }
 
   /** Counts the changes of the view. */
@@ -111,12 +114,13 @@ export class GroupView {
   }
 
   find(id: string): KnownMember | null {
-    return this.members.find(member => member.id === id) ?? null
+    this.#current()
+    return (this.#own?.id === id ? this.#own : this.#listed.get(id)) ?? this.#vanished.get(id)?.member ?? null
   }
 
   /** Records for a later start: members that are listed. */
   get records(): readonly Member[] {
-    return [...this.#entries.values()].filter(({ vanishedMs }) => vanishedMs === null).map(({ member }) => member)
+    return [...this.#listed.values()]
   }
 
   /**
@@ -129,19 +133,28 @@ export class GroupView {
     if (!isRemembered) this.heard()
     const usable = listed.filter(member => member.blockBytes === blockBytes && member.id !== own?.id)
     const kept = firstOf(usable, own)
-    this.#isOwnOver = own !== null && !kept.includes(own)
-    const byId = new Map(kept.filter(({ id }) => id !== own?.id).map(member => [member.id, member]))
+    const isOwnOver = own !== null && !kept.includes(own)
+    const before = this.#listed
+    const byId = new Map<string, Member>()
+    for (const member of kept) if (member.id !== own?.id) byId.set(member.id, sameOf(member, before.get(member.id)))
     this.#refused = listed.filter(({ id }) => id !== own?.id).length - byId.size
-    for (const [id, entry] of this.#entries) if (!byId.has(id)) entry.vanishedMs ??= now()
+    let isOther = isOwnOver !== this.#isOwnOver || byId.size !== before.size
+    for (const [id, member] of before) {
+      if (byId.has(id)) continue
+      this.#vanished.set(id, { member: { ...member, isVanished: true }, sinceMs: now() })
+      isOther = true
+    }
     for (const [id, member] of byId) {
-      this.#entries.delete(id) // Those that vanished come first.
-      this.#entries.set(id, { member, vanishedMs: null })
+      this.#vanished.delete(id)
+      isOther ||= before.get(id) !== member
     }
-    for (const [id, { vanishedMs }] of this.#entries) {
-      if (vanishedMs === null || this.#entries.size <= membersListedMax) break
-      this.#entries.delete(id)
+    for (const id of this.#vanished.keys()) {
+      if (byId.size + this.#vanished.size <= membersListedMax) break
+      this.#vanished.delete(id)
     }
-    this.#tables = null
+    this.#isOwnOver = isOwnOver
+    this.#listed = byId
+    if (isOther) this.#change()
   }
 
   /** The ranks of a unit, ourselves included. */
@@ -158,33 +171,43 @@ export class GroupView {
     return ranks
   }
 
-  /** The first rank of a unit in the whole group; null: nobody has ranks. Nothing is remembered. */
-  ownerOf(imageId: string, unit: number): KnownMember | null {
-    return ranksOf(this.#current().ranked, imageId, unit)[0] ?? null
+  /** Is this host the first rank of a unit in the whole group? Nothing is remembered. */
+  owns(imageId: string, unit: number): boolean {
+    const { ranked, ownAt } = this.#current()
+    return ownAt >= 0 && isFirst(ranked, ownAt, imageId, unit)
   }
 
-  /**
-   * Is this host the first rank of a unit in the whole group, and was nobody who is leaving? Nothing is remembered.
-   */
+  /** Does it own a unit that nobody who is leaving owned before? Nothing is remembered. */
   ownsAlone(imageId: string, unit: number): boolean {
     const { ranked, before, ownAt } = this.#current()
     return ownAt >= 0 && isFirst(before ?? ranked, ownAt, imageId, unit)
   }
 
-  /** Text that says which members have ranks, and their weights: with the same text every unit has the same owner. */
-  get ownership(): string {
+  /** Counts the changes of the members that have ranks and of their weights: while it stays, owners do. */
+  get ownership(): number {
     return this.#current().ownership
+  }
+
+  #change(): void {
+    this.#before = this.#tables ?? this.#before
+    this.#tables = null
   }
 
   #current(): Tables {
     const nowMs = this.#parts.now()
     if (this.#tables && nowMs < this.#tables.goodUntilMs) return this.#tables
-    this.#forgetVanished()
+    const former = this.#tables ?? this.#before
+    this.#before = null
     let goodUntilMs = Number.POSITIVE_INFINITY
-    const all: KnownMember[] = this.#own ? [{ ...this.#own, isListed: true }] : []
-    for (const { member, vanishedMs } of this.#entries.values()) {
-      if (vanishedMs !== null) goodUntilMs = Math.min(goodUntilMs, vanishedMs + vanishedMsMax)
-      all.push({ ...member, isListed: vanishedMs === null })
+    const all: KnownMember[] = [...this.#listed.values()]
+    if (this.#own) all.push(this.#own)
+    for (const [id, { member, sinceMs }] of this.#vanished) {
+      if (nowMs - sinceMs >= vanishedMsMax) {
+        this.#vanished.delete(id)
+        continue
+      }
+      goodUntilMs = Math.min(goodUntilMs, sinceMs + vanishedMsMax)
+      all.push(member)
     }
     all.sort((a, b) => (a.id < b.id ? -1 : 1))
     const over = this.#isOwnOver ? this.#own?.id : null
@@ -196,24 +219,18 @@ export class GroupView {
     const leaving = all.filter(({ state }) => state !== 'up')
     // The ranked ones come first: a host that is leaving has no place.
     const before = leaving.length > 0 ? hashMembers([...ranked, ...leaving]) : null
-    const ownAt = ranked.findIndex(({ id }) => id === this.#own?.id)
-    const rows = [...ranked, ...leaving].map(({ id, weight, state }) => [id, weight, state])
+    const isSame =
+      former !== null && haveSameOwners((former.before ?? former.ranked).members, before?.members ?? ranked)
     this.#tables = {
       all,
       ranked: hashMembers(ranked),
       near: hasRacks ? hashMembers(near) : null,
       before,
-      ownAt,
+      ownAt: ranked.findIndex(({ id }) => id === this.#own?.id),
       goodUntilMs,
-      ownership: JSON.stringify(rows),
+      ownership: isSame ? former.ownership : (former?.ownership ?? 0) + 1,
     }
     return this.#tables
-  }
-
-  #forgetVanished(): void {
-    for (const [id, { vanishedMs }] of this.#entries) {
-      if (vanishedMs !== null && this.#parts.now() - vanishedMs >= vanishedMsMax) this.#entries.delete(id)
-    }
   }
 }
 
@@ -228,4 +245,16 @@ function firstOf(others: readonly Member[], own: Member | null): readonly Member
   const all = own ? [...others, own] : others
   if (all.length <= membersMax) return all
   return [...all].sort((a, b) => (a.id < b.id ? -1 : 1)).slice(0, membersMax)
+}
+
+/** The record that is known, where the listed one says the same: it is hashed already. */
+function sameOf(listed: Member, known: Member | undefined): Member {
+  if (!known || listed === known) return listed
+  const isSame = (Object.keys(listed) as (keyof Member)[]).every(fact => listed[fact] === known[fact])
+  return isSame ? known : listed
+}
+
+function haveSameOwners(some: readonly Member[], others: readonly Member[]): boolean {
+  const isSame = (a: Member, b: Member) => a.id === b.id && a.weight === b.weight && a.state === b.state
+  return some.length === others.length && some.every((member, at) => isSame(member, others[at]!))
 }

@@ -6,7 +6,7 @@ import { hopsMax } from '../../../src/fleet/wire/wire.ts'
 const members = Array.from({ length: 70 }, (_, k): KnownMember => {
   const url = `https://host${k}:1`
   const facts = { rack: '', weight: 1, blockBytes: 65_536, state: 'up', since: 0 } as const
-  return { id: `m${k}`, url, ...facts, isListed: true }
+  return { id: `m${k}`, url, ...facts }
 })
 
 function orderOf(facts: Partial<AskOrderContext> = {}) {

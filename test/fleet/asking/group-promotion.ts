@@ -10,7 +10,7 @@ const image = identify({ origin: 'https://o/', key: 'a', sizeBytes: 1_000, valid
 
 function memberOf(k: number, facts: Partial<KnownMember> = {}): KnownMember {
   const url = `https://m${k}:1`
-  return { id: `m${k}`, url, rack: '', weight: 1, blockBytes: 4_096, state: 'up', since: 0, isListed: true, ...facts }
+  return { id: `m${k}`, url, rack: '', weight: 1, blockBytes: 4_096, state: 'up', since: 0, ...facts }
 }
 
 const done = { state: 'done', doneBytes: 300, totalBytes: 300, promotedBytes: 100, complete: true, reason: '' }
@@ -20,7 +20,7 @@ function promotionOf(
   more: Partial<GroupPromotionContext> = {},
 ) {
   const asked: string[] = []
-  const [leaving, vanished] = [memberOf(8, { state: 'leaving' }), memberOf(9, { isListed: false })]
+  const [leaving, vanished] = [memberOf(8, { state: 'leaving' }), memberOf(9, { isVanished: true })]
   const promotion = new GroupPromotion({
     view: { members: [memberOf(1), memberOf(2), memberOf(3), leaving, vanished], own: memberOf(1) },
     messagesOf: ({ id }) => ({

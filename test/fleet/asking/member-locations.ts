@@ -27,7 +27,7 @@ const trust = { ca: null, certificate: null, key: null, token: null }
 
 function memberAt(url: string): KnownMember {
   const id = url.replace('http://', '')
-  return { id, url, rack: '', weight: 1, blockBytes, state: 'up', since: 0, isListed: true }
+  return { id, url, rack: '', weight: 1, blockBytes, state: 'up', since: 0 }
 }
 
 /** Members at URLs, of which this host is the first. */

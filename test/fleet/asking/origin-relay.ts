@@ -15,7 +15,7 @@ const image = identify({ origin: 'https://o/', key: 'a', sizeBytes: 2 ** 30, val
 type Behaviour = 'bytes' | 'silent' | 'later' | AskOutcome
 
 function memberNamed(id: string): KnownMember {
-  return { id, url: `https://${id}/`, rack: '', weight: 1, blockBytes, state: 'up', since: 0, isListed: true }
+  return { id, url: `https://${id}/`, rack: '', weight: 1, blockBytes, state: 'up', since: 0 }
 }
 
 /** A clock that goes on when the test says so. */

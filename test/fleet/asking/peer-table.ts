@@ -11,7 +11,6 @@ const member: KnownMember = {
   blockBytes: 4_096,
   state: 'up',
   since: 1,
-  isListed: true,
 }
 
 function setUp() {

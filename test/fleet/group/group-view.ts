@@ -1,4 +1,6 @@
-import t from 'tap'
+import crypto from 'node:crypto'
+import { syncBuiltinESMExports } from 'node:module'
+import t, { type Test } from 'tap'
 import { GroupView } from '../../../src/fleet/group/group-view.ts'
 import { membersListedMax, membersMax, vanishedMsMax } from '../../../src/fleet/group/limits.ts'
 import type { Member } from '../../../src/fleet/group/member.ts'
@@ -27,13 +29,57 @@ t.test('a member that vanished keeps its ranks for five minutes, and no unit mov
   view.update([0, 1].map(k => memberOf(k)))
   await clock.advance(vanishedMsMax - 1)
   t.same(owners(view), before)
-  t.equal(view.find(memberOf(2).id)?.isListed, false)
+  t.equal(view.find(memberOf(2).id)?.isVanished, true)
   view.update([0, 1, 2].map(k => memberOf(k, { since: 9 })))
   t.same(owners(view), before, 'it is back')
   view.update([0, 1].map(k => memberOf(k)))
   await clock.advance(vanishedMsMax)
   t.notOk(owners(view).includes(memberOf(2).id))
   t.equal(view.find(memberOf(2).id), null)
+})
+
+/** Counts the hashes that are made from now on. */
+function countHashes(t: Test): () => number {
+  let count = 0
+  const { createHash } = crypto
+  const put = (made: typeof createHash) => {
+    crypto.createHash = made
+    syncBuiltinESMExports()
+  }
+  put((...words) => {
+    count++
+    return createHash(...words)
+  })
+  t.teardown(() => put(createHash))
+  return () => count
+}
+
+t.test('a change of one member hashes one, and a list that says the same changes nothing', async t => {
+  const { clock, view } = viewOf(memberOf(0))
+  const facts = (k: number) => ({ weight: 1 + (k % 3) })
+  const others = (from: number, to: number) => Array.from({ length: to - from }, (_, k) => memberOf(from + k, facts(k)))
+  view.update(others(1, membersMax))
+  const ranks = view.ranks(image, 7)
+  const { revision, ownership } = view
+  const hashes = countHashes(t)
+  view.update(others(1, membersMax))
+  t.equal(view.ranks(image, 7), ranks, 'ranks are those of before')
+  t.equal(hashes(), 0)
+  view.update(others(1, membersMax).with(5, memberOf(6, { ...facts(5), since: 9 })))
+  t.not(view.ranks(image, 7), ranks)
+  t.equal(hashes(), 1)
+  t.equal(view.find(memberOf(6).id)?.since, 9)
+  t.equal(view.ownership, ownership, 'no unit has another owner')
+  view.update(others(1, membersMax - 1).with(5, memberOf(6, { ...facts(5), since: 9 })))
+  view.ranks(image, 7)
+  t.equal(hashes(), 2, 'one that vanished')
+  await clock.advance(vanishedMsMax)
+  view.ranks(image, 7)
+  t.equal(hashes(), 2)
+  t.equal(view.ownership, ownership + 1)
+  t.equal(view.revision, revision + 3)
+  view.update(others(1, membersMax - 1).with(5, memberOf(6, { weight: 9 })))
+  t.equal(view.ownership, ownership + 2, 'a weight has changed')
 })
 
 t.test('a member that joins has its full share at once, the same for all; one that leaves has no ranks', async t => {
@@ -132,7 +178,7 @@ t.test('of lists that change all the time, the members that vanished first are f
     const others = Array.from({ length: membersMax - 1 }, (_, k) => memberOf(1 + round * membersMax + k))
     view.update([memberOf(0), ...others])
     t.ok(view.members.length <= membersListedMax, `${view.members.length} are known`)
-    t.ok(view.find(memberOf(0).id)?.isListed, 'one that is always listed')
+    t.notOk(view.find(memberOf(0).id)!.isVanished, 'one that is always listed')
   }
   t.end()
 })
