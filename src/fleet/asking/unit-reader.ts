@@ -206,8 +206,8 @@ export class UnitReader {
     cancelHedge()
     // TypeScript does not see that the timer sets it.
     const other = second as Promise<Contest> | null
-    if (contest.outcome.kind === 'bytes') all.abort()
     if (other) {
+      if (contest.outcome.kind === 'bytes') all.abort()
       const ended = await other
       if (contest.outcome.kind !== 'bytes' && copied) {
         range.target.set(copied)
