@@ -25,7 +25,7 @@ export const suites: readonly Suite[] = [
   { file: 'origin/views/mutants', variable: 'MUTANTS', perMinute: 40_000, least: 1000, most: 100_000, share: 0.05 },
   { file: 'origin/sealed/mutants', variable: 'MUTANTS', perMinute: 60_000, least: 1000, most: 100_000, share: 0.05 },
   { file: 'origin/sealed/flips', variable: 'FLIPS', perMinute: 10_000, least: 400, most: 10_000, share: 0.05 },
-  { file: 'model/fleet', variable: 'HOSTS', perMinute: 20_000, least: 1_000, most: 10_000, share: 0.05 },
+  { file: 'model/fleet', variable: 'MEMBERS', perMinute: 6_000, least: 1_000, most: 10_000, share: 0.1 },
   { file: 'fleet/registry/etcd-registry', variable: 'QUORUM_SECONDS', perMinute: 60, least: 20, most: 600, share: 0.1 },
   {
     file: 'fleet/asking/hostile-members',
@@ -110,6 +110,6 @@ function commandOf(file: string): readonly [string, ...string[]] {
 /** Further variables of a suite. */
 function moreOf(file: string, count: number): Readonly<Record<string, string>> {
   if (file === 'mount/leaks') return { CYCLES: String(Math.ceil(count / 1000)) }
-  // Each of ten thousand hosts knows a thousand.
-  return file === 'model/fleet' ? { NODE_OPTIONS: '--max-old-space-size=10000' } : {}
+  // Each of ten thousand hosts knows a thousand. A small young generation would be copied again and again.
+  return file === 'model/fleet' ? { NODE_OPTIONS: '--max-old-space-size=10000 --max-semi-space-size=64' } : {}
 }

@@ -7,9 +7,10 @@ import { hopsMax } from '../../src/fleet/wire/wire.ts'
 import { type Ailment, FleetWorld } from '../fixtures/fleet-world.ts'
 import { seed, seeded } from '../fixtures/seeded.ts'
 
-/** HOSTS=10000 for as many: ten groups with one origin. Fewer where some are ailing, and each is asked for more. */
-const hostsMax = Number(process.env.HOSTS ?? 1_000)
-const hostsAiling = Math.min(hostsMax, process.env.HOSTS ? 1_000 : 100)
+/** MEMBERS=10000 for as many: ten groups with one origin. Fewer where some are ailing, and each is asked for more. */
+const hostsMax = Number(process.env.MEMBERS ?? 1_000)
+const hostsNew = process.env.MEMBERS ? hostsMax : 100
+const hostsAiling = Math.min(hostsMax, process.env.MEMBERS ? 1_000 : 100)
 const [units, unitsAiling] = [8, 32]
 const timeout = 280_000 + hostsMax * 150
 
@@ -74,7 +75,7 @@ t.test(
     const asked = few.world.hosts.reduce((sum, { formerQuestions }) => sum + formerQuestions, 0)
     t.comment(`${asked} questions to former owners`)
     t.ok(asked < 64, 'fewer than units')
-    const { world } = await stormOf(t, hostsAiling, units, 0, 'dead', true)
+    const { world } = await stormOf(t, hostsNew, units, 0, 'dead', true)
     for (let unit = 0; unit < units; unit++)
       t.equal(world.originReads.get(unit), world.ranksOf(unit).length, `unit ${unit}, once for each group`)
   },
@@ -90,10 +91,11 @@ t.test('one in a hundred owners is dead, slow or lies: the others boot, and soon
         const ranks = world.ranksOf(unit)[0]!
         const ailingOwners = ranks.findIndex(host => host.ailment === null)
         const reads = world.originReads.get(unit) ?? 0
-        if (ailment === 'dead') t.ok(reads <= 1 + ailingOwners, `unit ${unit}: ${reads} reads, ${ailingOwners} dead`)
+        if (ailment !== 'slow') t.ok(reads <= 1 + ailingOwners, `unit ${unit}: ${reads} reads, ${ailingOwners} ailing`)
       }
+      if (ailment !== 'slow') return
       t.ok(originReads <= 1.1 * unitsAiling, `${originReads} reads of ${unitsAiling} units`)
-      if (ailment === 'slow') t.ok(ms <= 3 * well.ms, `${ms.toFixed(0)} ms, ${well.ms.toFixed(0)} where all are well`)
+      t.ok(ms <= 3 * well.ms, `${ms.toFixed(0)} ms, ${well.ms.toFixed(0)} where all are well`)
     })
   }
 })
