@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -88,8 +89,23 @@ struct Bare {
   /** All that the client gets while the connection goes on, up to so many bytes. */
   std::string heard(std::size_t bytes) {
     std::string text;
-    for (std::string piece; text.size() < bytes && go_on() && !(piece = now_at(client)).empty();) text += piece;
+    while (text.size() < bytes && go_on()) {
+      const std::string piece = now_at(client);
+      if (piece.empty() && !bring_wanted()) break;
+      text += piece;
+    }
     return text;
+  }
+  /** As a store thread: pages of a file that was just written may not be had without waiting. @returns false: nothing waits */
+  bool bring_wanted() {
+    if (!wanted) return false;
+    const auto [file, offset, bytes] = *std::exchange(wanted, {});
+    auto piece = std::make_shared<serving::BroughtPiece>();
+    piece->offset = offset;
+    piece->bytes.resize(bytes);
+    piece->is_there = file->read_for_other(offset, piece->bytes, image::Blocking::yes) == image::ReadOutcome::hit;
+    connection->brought(std::move(piece));
+    return true;
   }
   std::uint64_t sent() {
     for (const FrontEvent& event : std::exchange(told, {})) {
@@ -104,6 +120,12 @@ struct Bare {
   serving::Permits permits{16, 4};
   std::vector<FrontEvent> told;
   bool is_linked = false;
+  struct Wanted {
+    std::shared_ptr<image::DataFile> file;
+    std::uint64_t offset;
+    std::size_t bytes;
+  };
+  std::optional<Wanted> wanted;
   std::size_t brings = 0;
   std::size_t turns = 0;
   std::size_t counted = 0;
@@ -112,7 +134,11 @@ struct Bare {
       .pieces = &pieces,
       .tell = [this](FrontEvent event) { told.push_back(std::move(event)); },
       .watch = [this](int /*fd*/, std::uint32_t /*number*/, bool is_link) { return is_linked = is_link; },
-      .bring = [this](auto&&... /*piece*/) { brings++; },
+      .bring =
+          [this](std::uint32_t /*number*/, std::shared_ptr<image::DataFile> file, std::uint64_t offset, std::size_t bytes) {
+            brings++;
+            wanted = {.file = std::move(file), .offset = offset, .bytes = bytes};
+          },
       .count = [this](std::size_t bytes) { counted += bytes; },
       .permits = &permits,
       .again = [this](std::uint32_t /*number*/) { turns++; }};
