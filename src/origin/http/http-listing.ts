@@ -1,7 +1,7 @@
 /**
  * The names that a web server lists: an `index.json` beside the images, or the index the server makes of its directory.
  *
- * Which of them this server has is found by trying and then remembered, so a listing is one request from then on.
+ * The form that a server has is found by trying and then remembered: a listing is one request from then on.
  */
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError } from '../../base/errors.ts'
