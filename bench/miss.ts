@@ -19,7 +19,7 @@ import { opcodes } from '../src/fuse/kernel/opcodes.ts'
 import { loadAddon } from '../src/native/addon.ts'
 import { openOrigin } from '../src/origin/open-origin.ts'
 import { CircuitState } from '../src/origin/wrappers/circuit-state.ts'
-import { FakeSession, padded, rawRequest } from '../test/fixtures/fake-session.ts'
+import { FakeSession, queued, rawRequest } from '../test/fixtures/fake-session.ts'
 import { readBody } from '../test/fixtures/fuse-bodies.ts'
 import { spawnHttpOrigin } from '../test/fixtures/http-origin.ts'
 import { openRooms } from '../test/fixtures/rooms.ts'
@@ -39,7 +39,7 @@ class Session extends FakeSession {
   request(opcode: number, nodeId: bigint, body: Uint8Array): Promise<number> {
     const unique = this.nextUnique()
     const answered = new Promise<number>(resolve => this.#waiting.set(unique, resolve))
-    this.sendRaw(padded(rawRequest({ opcode, nodeId, unique, pid: process.pid, body })))
+    this.sendRaw(queued(rawRequest({ opcode, nodeId, unique, pid: process.pid, body })))
     return answered
   }
 

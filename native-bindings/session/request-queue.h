@@ -1,6 +1,9 @@
 /**
- * Request queue: requests on their way to TypeScript, in wire format, and one flag that says whether TypeScript has
- * been called.
+ * Request queue: requests on their way to TypeScript, and one flag that says whether TypeScript has been called.
+ *
+ * A batch is a row of records: a prefix, the request as the kernel sent it, and nothing up to a multiple of 8 bytes. This
+ * file alone writes their format, and src/fuse/kernel/request-batch.ts alone reads it. Both are of one process, so the
+ * format may change with any version.
  *
  * It needs no bound of its own: the kernel stops handing out requests that are not answered (max_background, and one
  * request for each thread that waits), and a request is in it once.
@@ -12,43 +15,47 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <span>
 #include <utility>
 #include <vector>
 
 #include "mutex.h"
-#include "wire/fuse.h"
 
 namespace parentfs::session {
 
 class RequestQueue {
  public:
-  /** Every request starts at a multiple of this many bytes. */
+  /** What a record begins with. Numbers as the machine has them. */
+  struct Prefix {
+    /** Bytes of the request. */
+    std::uint32_t length;
+    /** The time for which it has waited for an origin, in vain; its reader has so much less of it. */
+    std::uint32_t waited_ms;
+  };
+  static_assert(sizeof(Prefix) == 8);
+
+  /** Every record starts at a multiple of this many bytes. */
   static constexpr std::size_t alignment = 8;
 
   /**
-   * Add a request; the length in its first four bytes is made the length that was received.
-   * @param waited for an origin, in vain; its reader has so much less time
+   * Add a request.
+   * @param waited for an origin, in vain
    * @returns whether the consumer has to be called: true once until `take`.
    */
   [[nodiscard]] bool push(std::span<const std::byte> request, std::chrono::nanoseconds waited) EXCLUDES(mutex_) {
-    constexpr auto most = std::numeric_limits<std::uint16_t>::max();
-    const auto waited_ms = std::min<std::int64_t>(most, std::chrono::duration_cast<std::chrono::milliseconds>(waited).count());
-    const auto waited_field = static_cast<std::uint16_t>(waited_ms);
+    const auto waited_ms = std::chrono::duration_cast<std::chrono::milliseconds>(waited).count();
+    const Prefix prefix{.length = static_cast<std::uint32_t>(request.size()),
+                        .waited_ms = static_cast<std::uint32_t>(waited_ms)};
     const Lock lock(mutex_);
-    const auto length = static_cast<std::uint32_t>(request.size());
     const std::size_t at = bytes_.size();
-    bytes_.resize(at + (request.size() + alignment - 1) / alignment * alignment);
-    std::memcpy(&bytes_[at], request.data(), request.size());
-    std::memcpy(&bytes_[at], &length, sizeof length);
-    if (length >= sizeof(wire::InHeader)) {
-      std::memcpy(&bytes_[at + offsetof(wire::InHeader, waited_ms)], &waited_field, sizeof waited_field);
-    }
+    const std::size_t body = at + sizeof prefix;
+    bytes_.resize((body + request.size() + alignment - 1) / alignment * alignment);
+    std::memcpy(&bytes_[at], &prefix, sizeof prefix);
+    std::ranges::copy(request, bytes_.begin() + static_cast<std::ptrdiff_t>(body));
     return !std::exchange(armed_, true);
   }
 
-  /** All requests since the last call, in order. */
+  /** All records since the last call, in order. */
   [[nodiscard]] std::vector<std::byte> take() EXCLUDES(mutex_) {
     const Lock lock(mutex_);
     armed_ = false;

@@ -38,7 +38,7 @@ inline std::vector<std::byte> read_request(std::uint64_t unique, std::uint64_t f
                               .gid = 0,
                               .pid = 1,
                               .extension_length = 0,
-                              .waited_ms = 0};
+                              .padding = 0};
   wire::ReadIn in{};
   in.fh = fh;
   in.offset = offset;
@@ -110,10 +110,12 @@ struct Rig {
     std::vector<std::vector<std::byte>> requests;
     const std::vector<std::byte> batch = session.take_requests();
     for (std::size_t at = 0; at < batch.size();) {
-      std::uint32_t length = 0;
-      std::memcpy(&length, &batch[at], sizeof length);
-      requests.emplace_back(batch.begin() + static_cast<long>(at), batch.begin() + static_cast<long>(at + length));
-      at += (length + 7) / 8 * 8;
+      session::RequestQueue::Prefix prefix{};
+      std::memcpy(&prefix, &batch[at], sizeof prefix);
+      at += sizeof prefix;
+      requests.emplace_back(batch.begin() + static_cast<long>(at), batch.begin() + static_cast<long>(at + prefix.length));
+      at += (prefix.length + 7) / 8 * 8;
+      waited_ms = prefix.waited_ms;
     }
     return requests;
   }
@@ -148,6 +150,8 @@ struct Rig {
   std::atomic<int> calls{0};
   std::atomic<int> ends{0};
   std::atomic<int> end_error{-1};
+  /** The time for which the last forwarded one had waited for an origin. */
+  std::uint32_t waited_ms = 0;
   disk::StoreThreads store_threads;
   session::Session session;
 };

@@ -1,7 +1,5 @@
 /** session/: misses that are answered with bytes of the origin. */
-#include <algorithm>
 #include <atomic>
-#include <cstring>
 #include <functional>
 #include <iterator>
 #include <limits>
@@ -37,18 +35,7 @@ struct World {
 
   [[nodiscard]] std::uint64_t claimed(std::uint64_t object) const { return image.file->inflight()->memory()->resident(object); }
 
-  /** The next request that is handed over, as the kernel sent it. */
-  [[nodiscard]] std::vector<std::byte> handed_over() {
-    auto request = rig.next_forwarded();
-    const auto field = std::span(request).subspan(offsetof(wire::InHeader, waited_ms), sizeof waited_ms);
-    std::memcpy(&waited_ms, field.data(), field.size());
-    std::ranges::fill(field, std::byte{});
-    return request;
-  }
-
   Rig rig;
-  /** The time for which the last one had waited for the origin. */
-  std::uint16_t waited_ms = 0;
   Image image{8 * object_bytes, block_bytes};
   std::shared_ptr<FakeOrigin> origin = std::make_shared<FakeOrigin>();
 };
@@ -158,7 +145,7 @@ void failing(Checks& t) {
   const auto request = read_request(unique, fh, 0, 100);
   world.rig.kernel.ask(request);
   world.origin->answer(t, false);
-  CHECK(world.handed_over() == request);
+  CHECK(world.rig.next_forwarded() == request);
   CHECK(!world.rig.kernel.answer(0).has_value() && world.claimed(0) == 0);
   CHECK(world.image.misses->take_reports().empty());
 }
@@ -171,7 +158,7 @@ void late_answer(Checks& t) {
   CHECK(world.rig.session.forward_unanswered(std::chrono::hours(1)) == 0);
   CHECK(world.image.misses->abandon_older(std::chrono::hours(1)) == 0);
   CHECK(until([&] { return world.image.misses->abandon_older(std::chrono::milliseconds(1)) == 1; }));
-  CHECK(world.handed_over() == request && world.waited_ms >= 1);
+  CHECK(world.rig.next_forwarded() == request && world.rig.waited_ms >= 1);
   CHECK(world.claimed(0) == 0);
   FakeOrigin::answer(asked);
   CHECK(!world.rig.kernel.answer(50).has_value());
@@ -179,7 +166,7 @@ void late_answer(Checks& t) {
   world.rig.kernel.ask(request);
   CHECK(world.origin->next(t).offset == 0);
   CHECK(until([&] { return world.rig.session.forward_unanswered(std::chrono::milliseconds(1)) == 1; }));
-  CHECK(world.handed_over() == request && world.waited_ms >= 1);
+  CHECK(world.rig.next_forwarded() == request && world.rig.waited_ms >= 1);
 }
 
 void without_room(Checks& t) {
@@ -241,7 +228,7 @@ void taken_meanwhile(Checks& t) {
   world.image.file->inflight()->set_origin(refusing);
   const auto request = read_request(unique, fh, 0, 1);
   world.rig.kernel.ask(request);
-  CHECK(world.handed_over() == request);
+  CHECK(world.rig.next_forwarded() == request);
   // The next one comes behind a second copy.
   auto other = read_request(unique, fh + 1, 0, 1);
   for (int k = 0; k < 2; k++) world.rig.kernel.ask(other);

@@ -24,8 +24,7 @@ struct InHeader {
   std::uint32_t pid;
   /** Of extensions at the end of the request, in units of 8 bytes. */
   std::uint16_t extension_length;
-  /** The kernel's padding: on the way to TypeScript, the milliseconds that the request has waited for an origin. */
-  std::uint16_t waited_ms;
+  std::uint16_t padding;
 };
 static_assert(sizeof(InHeader) == 40);
 

@@ -39,7 +39,7 @@ function workerWith(known: readonly KnownImage[], answer = (length: number) => B
   })
   const handlers = view.handlers()
   const ask = async (opcode: number, nodeId: bigint, body: Uint8Array = Buffer.alloc(16)) => {
-    const call = new PendingRequest({ opcode, unique: 2n, nodeId, pid: 1, waitedMs: 0 })
+    const call = new PendingRequest({ opcode, unique: 2n, nodeId, pid: 1 })
     return Buffer.from((await handlers.get(opcode)!(call, new RequestReader(body))).bytes ?? [])
   }
   return {

@@ -18,9 +18,9 @@ import type { InflightJournal } from './inflight-journal.ts'
 import { Interrupts } from './interrupts.ts'
 import { nameOfOpcode, opcodes } from './opcodes.ts'
 import { PendingRequest } from './pending-request.ts'
+import { readRequests } from './request-batch.ts'
 import { RequestReader } from './request-reader.ts'
 import * as request from './requests.ts'
-import { requestHeaderBytes } from './requests.ts'
 
 export interface DispatcherOptions extends Deadlines {
   readonly operations: RequestHandlers
@@ -67,7 +67,7 @@ export class Dispatcher {
     this.#options = options
     this.#deadlines = options
     this.#log = new FailureLog(options.logger, options.nowMs)
-    options.work?.onResume(request => this.#slicer.run(() => this.#acceptOne(request)))
+    options.work?.onResume(request => this.#slicer.run(() => this.#acceptOne(request, 0)))
     this.#interrupts = new Interrupts({
       find: unique => this.#calls.get(unique),
       wasKilled: options.wasKilled,
@@ -86,23 +86,10 @@ export class Dispatcher {
     this.#deadlines = deadlines
   }
 
-  /**
-   * A batch as Session hands it over: requests at multiples of 8, each with its length in front. They are begun in
-   * order, over several iterations.
-   */
+  /** A batch as Session hands it over. Its requests are begun in order, over several iterations. */
   accept(batch: Uint8Array): void {
-    const view = new DataView(batch.buffer, batch.byteOffset, batch.byteLength)
-    for (let at = 0; at < batch.length; ) {
-      const left = batch.length - at
-      const bytes = left < requestHeaderBytes ? 0 : view.getUint32(at, true)
-      if (bytes < requestHeaderBytes || bytes > left) {
-        this.#misframed(left)
-        return
-      }
-      const request = batch.subarray(at, at + bytes)
-      this.#slicer.run(() => this.#acceptOne(request))
-      at += Math.ceil(bytes / 8) * 8
-    }
+    const lost = readRequests(batch, (bytes, waitedMs) => this.#slicer.run(() => this.#acceptOne(bytes, waitedMs)))
+    if (lost > 0) this.#misframed(lost)
   }
 
   /** Do work that no request waits for, behind the requests that have come; not at all once it is stopped. */
@@ -139,7 +126,7 @@ export class Dispatcher {
     }
   }
 
-  #acceptOne(bytes: Uint8Array): void {
+  #acceptOne(bytes: Uint8Array, waitedMs: number): void {
     if (this.#stopped) return
     const body = new RequestReader(bytes)
     const header = request.readHeader(body)
@@ -147,7 +134,7 @@ export class Dispatcher {
     if (this.#needsNoAnswer(header, body)) return
     const verdict = this.#options.work?.begin(header.unique, bytes) ?? 'go'
     if (verdict === 'later') return
-    const call = new PendingRequest(header)
+    const call = new PendingRequest(header, waitedMs)
     if (verdict === 'refuse') {
       this.#fail(call, new FsError('poisonous'))
       return

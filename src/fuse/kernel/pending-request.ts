@@ -9,6 +9,8 @@ import { threadGroupOf } from './thread-group.ts'
 
 export class PendingRequest {
   readonly header: RequestHeader
+  /** The time for which a session thread waited for an origin, in vain. */
+  readonly waitedMs: number
   /** An answer has been sent, or none is wanted any more: whatever comes later is dropped. */
   answered = false
   /** The time at which it began to wait for something below; in milliseconds, never going back. */
@@ -18,8 +20,9 @@ export class PendingRequest {
   #signal: LightAbortSignal | null = null
   #release: (() => void) | null = null
 
-  constructor(header: RequestHeader) {
+  constructor(header: RequestHeader, waitedMs = 0) {
     this.header = header
+    this.waitedMs = waitedMs
   }
 
   /** Fires when the answer is not wanted any more. Made when first asked for: most requests never wait. */
@@ -34,10 +37,6 @@ export class PendingRequest {
    */
   get opener(): number {
     return threadGroupOf(this.header.pid)
-  }
-
-  get waitedMs(): number {
-    return this.header.waitedMs
   }
 
   /** Takes what is to be called once the answer has been sent, or is not wanted any more: see {@link release}. */

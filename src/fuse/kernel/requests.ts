@@ -15,8 +15,6 @@ export interface RequestHeader {
   readonly nodeId: bigint
   /** The thread that waits; 0 for the kernel's own requests and for other pid namespaces. */
   readonly pid: number
-  /** The time for which a session thread waited for an origin, in vain; in place of the kernel's padding. */
-  readonly waitedMs: number
 }
 
 /** struct fuse_in_header */
@@ -27,8 +25,8 @@ export function readHeader(reader: RequestReader): RequestHeader {
   const nodeId = reader.u64()
   reader.skip(8)
   const pid = reader.u32()
-  reader.skip(2)
-  return { opcode, unique, nodeId, pid, waitedMs: reader.u16() }
+  reader.skip(4)
+  return { opcode, unique, nodeId, pid }
 }
 
 export interface InitOffer {

@@ -166,7 +166,7 @@ t.test('broken FORGETs and INTERRUPTs get no answer and break nothing', async t 
 t.test('a batch that has lost its frame is dropped from there on, and said', async t => {
   const { session, transport, logger } = fakeTransport()
   for (const length of [0, 39, 41, 0xffffffff]) {
-    const bytes = Buffer.alloc(40)
+    const bytes = Buffer.alloc(48)
     bytes.writeUInt32LE(length)
     session.sendRaw(bytes)
   }

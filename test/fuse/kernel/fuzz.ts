@@ -6,7 +6,7 @@
 import t from 'tap'
 import { opcodes } from '../../../src/fuse/kernel/opcodes.ts'
 import { FakeBackend } from '../../fixtures/fake-backend.ts'
-import { padded, rawRequest } from '../../fixtures/fake-session.ts'
+import { queued, rawRequest } from '../../fixtures/fake-session.ts'
 import { fakeTransport } from '../../fixtures/fake-transport.ts'
 import { nameBody, openBody, readBody, seekBody, valueBody } from '../../fixtures/fuse-bodies.ts'
 import { seed, seeded } from '../../fixtures/seeded.ts'
@@ -58,7 +58,7 @@ async function live(lifeSeed: number, count: number) {
       const whole = plausible[below(plausible.length)]!()
       const body = random() < 0.8 ? whole : whole.subarray(0, below(whole.length + 1))
       const unique = BigInt(2 * k + 2) | (random() < 0.1 ? 1n << 63n : 0n)
-      batch.push(padded(rawRequest({ opcode, unique, nodeId: nodeId(), body, pid: below(3) * 1_000_000_000 })))
+      batch.push(queued(rawRequest({ opcode, unique, nodeId: nodeId(), body, pid: below(3) * 1_000_000_000 })))
       if (!unanswered.has(opcode)) expected.add(unique)
     }
     session.sendRaw(Buffer.concat(batch))

@@ -6,7 +6,7 @@ import { PendingRequest } from '../../../src/fuse/kernel/pending-request.ts'
 import { patienceMs, until } from '../../fixtures/until.ts'
 
 function setUp(t: Test) {
-  const call = new PendingRequest({ opcode: 15, unique: 8n, nodeId: 1n, pid: 42, waitedMs: 0 })
+  const call = new PendingRequest({ opcode: 15, unique: 8n, nodeId: 1n, pid: 42 })
   const state = {
     call,
     killed: false,
@@ -75,7 +75,7 @@ t.test(
   'whoever was killed without an INTERRUPT is found by the sweep, and who has not waited for long is not looked at',
   async t => {
     const { state, interrupts } = setUp(t)
-    const young = new PendingRequest({ opcode: 15, unique: 10n, nodeId: 1n, pid: 42, waitedMs: 0 })
+    const young = new PendingRequest({ opcode: 15, unique: 10n, nodeId: 1n, pid: 42 })
     const old = Array.from({ length: 5 }, () => state.call)
     state.waiting = [...old, young]
     young.waitsSinceMs = 5_000
@@ -94,7 +94,7 @@ t.test(
 t.test('a sweep looks at a bounded number of readers', async t => {
   const waiting = Array.from(
     { length: killedSweepMax + 1 },
-    (_, pid) => new PendingRequest({ opcode: 15, unique: BigInt(2 * pid), nodeId: 1n, pid, waitedMs: 0 }),
+    (_, pid) => new PendingRequest({ opcode: 15, unique: BigInt(2 * pid), nodeId: 1n, pid }),
   )
   const looked: number[] = []
   const interrupts = new Interrupts({
