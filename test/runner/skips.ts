@@ -68,6 +68,8 @@ export const reasons: readonly Reason[] = [
   // A container may have no right to make network namespaces, or its kernel no bridges.
   { said: /^no network namespaces here: /, explained: () => true },
   { said: /^namespaces of a network need root$/, explained: ({ isRoot }) => !isRoot },
+  // Node.js lies below a directory of root's own, as one of nvm's does.
+  { said: /^other users may not run /, explained: () => true },
   // Not among the packages of test/setup.sh: it comes with a whole server.
   { said: /^promtool is not installed/, explained: () => true },
   { said: /^no registry can be reached/, explained: () => true },
