@@ -12,13 +12,14 @@ import { type MountEntry, parseMountTable } from '../../src/daemon/mount/mount-t
 import { cannotMount, command, mountArguments, type Place, patienceMs, place } from '../fixtures/daemon.ts'
 import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { start } from '../fixtures/run.ts'
+import { noStranger } from '../fixtures/stranger.ts'
 
 /** The user `nobody`. */
 const uid = 65534
 const image = { seed: 11, sizeBytes: 3 * 1024 * 1024 + 17 }
 
 const withoutTool = ['/bin/fusermount3', '/usr/bin/fusermount3'].some(existsSync) ? false : 'fusermount3 is missing'
-const options = { skip: cannotMount || withoutTool }
+const options = { skip: cannotMount || withoutTool || noStranger }
 
 interface User {
   readonly where: Place
