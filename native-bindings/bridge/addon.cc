@@ -8,8 +8,8 @@
 #include <limits>
 
 #include "bridge/arguments.h"
-#include "bridge/connection-pool.h"
 #include "bridge/classes.h"
+#include "bridge/connection-pool.h"
 #include "bridge/engine.h"
 #include "bridge/errors.h"
 #include "bridge/file-readers.h"
@@ -24,9 +24,9 @@
 #include "bridge/tree-proof.h"
 #include "bridge/unit-permits.h"
 #include "bridge/unpack.h"
-#include "libfuse2/loop.h"
-#include "disk/crc32c.h"
 #include "disk/aligned-buffer.h"
+#include "disk/crc32c.h"
+#include "libfuse2/loop.h"
 #include "syscalls/files.h"
 #include "syscalls/mount.h"
 #include "syscalls/process.h"
@@ -57,9 +57,9 @@ Napi::Value create_engine(const Napi::CallbackInfo& info) {
   const std::uint32_t threads =
       small_number(object(info[0], "options").Get("storeThreads"), "storeThreads", store_threads_max);
   if (threads == 0) throw Napi::RangeError::New(info.Env(), "storeThreads must be at least 1");
-  auto state = EngineState::create(info.Env(), threads);
+  auto state = StoreOperations::create(info.Env(), threads);
   return info.Env().GetInstanceData<Classes>()->engine.New(
-      {Napi::External<std::shared_ptr<EngineState>>::New(info.Env(), &state)});
+      {Napi::External<std::shared_ptr<StoreOperations>>::New(info.Env(), &state)});
 }
 
 Napi::Value create_receiver(const Napi::CallbackInfo& info) {

@@ -33,7 +33,7 @@ Napi::Function Engine::define(Napi::Env env) {
 }
 
 Engine::Engine(const Napi::CallbackInfo& info)
-    : ObjectWrap(info), state_(made_by_us<std::shared_ptr<EngineState>>(info)) {
+    : ObjectWrap(info), state_(made_by_us<std::shared_ptr<StoreOperations>>(info)) {
   const auto& memory = state_->misses()->memory();
   Value().DefineProperty(Napi::PropertyDescriptor::Value(
       "fetchMemory", shared_buffer(info.Env(), memory, memory->all()), napi_enumerable));

@@ -7,7 +7,7 @@
 
 #include <memory>
 
-#include "bridge/engine-state.h"
+#include "bridge/store-operations.h"
 
 namespace parentfs::bridge {
 
@@ -32,7 +32,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   void set_sampling(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
 
-  std::shared_ptr<EngineState> state_;
+  std::shared_ptr<StoreOperations> state_;
 };
 
 }  // namespace parentfs::bridge

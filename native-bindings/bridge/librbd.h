@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "librbd/keeper.h"
+#include "librbd/connection-keeper.h"
 #include "librbd/responder.h"
 #include "owned-fd.h"
 

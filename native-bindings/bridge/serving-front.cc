@@ -44,7 +44,7 @@ std::uint32_t connection_of(const Napi::CallbackInfo& info) {
 
 }  // namespace
 
-Napi::Value create_serving_front(const Napi::CallbackInfo& info, std::shared_ptr<EngineState> engine) {
+Napi::Value create_serving_front(const Napi::CallbackInfo& info, std::shared_ptr<StoreOperations> engine) {
   const Napi::Object limits = object(info[0], "limits");
   NewServingFront made{.engine = std::move(engine),
                        .limits = {.threads = small_number(limits.Get("threads"), "threads", serving_threads_max),

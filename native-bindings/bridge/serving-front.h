@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "bridge/engine-state.h"
+#include "bridge/store-operations.h"
 #include "http/tls-server.h"
 #include "serving/front.h"
 #include "serving/permit.h"
@@ -19,7 +19,7 @@ namespace parentfs::bridge {
 
 /** Parameters of a ServingFront. */
 struct NewServingFront {
-  std::shared_ptr<EngineState> engine;
+  std::shared_ptr<StoreOperations> engine;
   serving::FrontLimits limits;
   Napi::Function on_event;
 };
@@ -60,7 +60,7 @@ class ServingFront : public Napi::ObjectWrap<ServingFront> {
   // INVARIANT: false only while there is a front_.
   bool ended_ = true;
   Napi::FunctionReference on_event_;
-  std::shared_ptr<EngineState> engine_;
+  std::shared_ptr<StoreOperations> engine_;
   /** The latest identity; earlier ones live as long as their connections. */
   std::shared_ptr<http::TlsServer> identity_;
   /** Shared by its connections, which it outlives. */
@@ -69,6 +69,6 @@ class ServingFront : public Napi::ObjectWrap<ServingFront> {
 };
 
 /** Makes one for `createServingFront(limits, onEvent)` of an engine. */
-Napi::Value create_serving_front(const Napi::CallbackInfo& info, std::shared_ptr<EngineState> engine);
+Napi::Value create_serving_front(const Napi::CallbackInfo& info, std::shared_ptr<StoreOperations> engine);
 
 }  // namespace parentfs::bridge

@@ -12,14 +12,14 @@
 #include <span>
 #include <vector>
 
-#include "bridge/engine-state.h"
+#include "bridge/store-operations.h"
 #include "session/session.h"
 
 namespace parentfs::bridge {
 
 /** Parameters of a Session. */
 struct StartedSession {
-  std::shared_ptr<EngineState> engine;
+  std::shared_ptr<StoreOperations> engine;
   int fd;
   unsigned threads;
   session::Addressing addressing;
@@ -65,7 +65,7 @@ class Session : public Napi::ObjectWrap<Session> {
   void finish(Napi::Env env, int error);
   static void tear_down(void* self);
 
-  std::shared_ptr<EngineState> engine_;
+  std::shared_ptr<StoreOperations> engine_;
   /** The caller's, which keeps it open as long as the session runs. */
   int fd_ = -1;
   Napi::FunctionReference on_requests_;

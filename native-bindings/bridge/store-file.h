@@ -8,14 +8,14 @@
 #include <map>
 #include <memory>
 
-#include "bridge/engine-state.h"
+#include "bridge/store-operations.h"
 #include "image/data-file.h"
 
 namespace parentfs::bridge {
 
 /** Parameters of a StoreFile. */
 struct OpenedFile {
-  std::shared_ptr<EngineState> engine;
+  std::shared_ptr<StoreOperations> engine;
   std::shared_ptr<image::DataFile> file;
 };
 
@@ -53,7 +53,7 @@ class StoreFile : public Napi::ObjectWrap<StoreFile> {
   /** Empties the read-ahead buffer; none of it is being read. */
   void clear_shelf();
 
-  std::shared_ptr<EngineState> engine_;
+  std::shared_ptr<StoreOperations> engine_;
   /** The ranges in the read-ahead buffer, by offset: memory of JavaScript that session threads may read. */
   std::map<std::uint64_t, Napi::Reference<Napi::Uint8Array>> shelved_;
   /** Null after `close`. */

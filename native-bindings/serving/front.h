@@ -43,7 +43,7 @@ struct FrontLimits {
   std::chrono::milliseconds idle_max;
   /** Without a byte taken by the client. */
   std::chrono::milliseconds take_max;
-  /** Offered objects, see offered-objects.h. */
+  /** See sendable-objects.h. */
   std::size_t objects_max;
   /** Members whose bytes are counted one by one. */
   std::size_t members_max;

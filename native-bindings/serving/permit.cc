@@ -4,7 +4,7 @@
 namespace parentfs::serving {
 
 std::optional<PermittedAnswer> Permits::answer(const Permit& permit, const RequestShape& asked) {
-  const auto now = OfferedObjects::Clock::now();
+  const auto now = SendableObjects::Clock::now();
   const auto& geometry = permit.file->geometry();
   if (!holds(permit, now) || asked.first > asked.last || asked.last >= geometry.size_bytes()) return std::nullopt;
   const std::uint64_t length = asked.last - asked.first + 1;

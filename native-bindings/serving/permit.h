@@ -16,8 +16,8 @@
 
 #include "image/data-file.h"
 #include "serving/member-bytes.h"
-#include "serving/offered-objects.h"
 #include "serving/request-shape.h"
+#include "serving/sendable-objects.h"
 #include "serving/sending-rate.h"
 
 namespace parentfs::serving {
@@ -48,14 +48,14 @@ struct Permits {
   Permits(std::size_t objects_max, std::size_t members_max) : offers(objects_max), members(members_max) {}
 
   std::atomic<std::uint64_t> revocations{0};
-  OfferedObjects offers;
+  SendableObjects offers;
   SendingRate rate;
   MemberBytes members;
   /** Of answers that native threads gave by themselves, whole. */
   std::atomic<std::uint64_t> answers{0};
   std::atomic<std::uint64_t> bytes{0};
 
-  [[nodiscard]] bool holds(const Permit& permit, OfferedObjects::Clock::time_point now) const {
+  [[nodiscard]] bool holds(const Permit& permit, SendableObjects::Clock::time_point now) const {
     return now < permit.until && permit.revocations == revocations.load(std::memory_order_acquire);
   }
   /** @returns nothing where TypeScript has to decide; the bytes are booked otherwise */

@@ -135,7 +135,7 @@ void Session::hand_over(std::span<const std::byte> request, std::chrono::nanosec
 }
 
 std::size_t Session::forward_overdue(std::chrono::milliseconds age) {
-  const BlockingReads::Entries overdue = deferred_.claim_older(age);
+  const AbandonableReads::Entries overdue = deferred_.claim_older(age);
   for (const auto& entry : overdue) {
     forward(entry->request());
     deferred_.done(*entry);
@@ -163,7 +163,7 @@ void Session::defer(DeferredRead read, std::span<const std::byte> request) {
   if (!taken && entry->claim()) finish_deferred(*entry, {}, false);
 }
 
-void Session::finish_deferred(BlockingReads::Entry& entry, std::span<std::byte> scratch, bool hit) {
+void Session::finish_deferred(AbandonableReads::Entry& entry, std::span<std::byte> scratch, bool hit) {
   if (hit) {
     const DeferredRead& read = entry.read();
     // As session threads count: before the answer.
@@ -211,7 +211,7 @@ bool Session::fetch(DeferredRead read, std::span<const std::byte> request) {
   return false;
 }
 
-void Session::finish_fetched(BlockingReads::Entry& entry, Fetches fetches, bool right) {
+void Session::finish_fetched(AbandonableReads::Entry& entry, Fetches fetches, bool right) {
   const DeferredRead& read = entry.read();
   if (right && answer_fetched(read, fetches)) {
     report(entry.begun() ? ReadReports::origin_read_done : ReadReports::origin_read, read, entry.age());
@@ -264,7 +264,7 @@ void Session::buffer_touched(const ReadRange& read) {
 }
 
 std::size_t Session::forward_unanswered(std::chrono::milliseconds age) {
-  const BlockingReads::Entries overdue = fetched_.claim_older(age);
+  const AbandonableReads::Entries overdue = fetched_.claim_older(age);
   for (const auto& entry : overdue) finish_fetched(*entry, {}, false);
   return overdue.size();
 }

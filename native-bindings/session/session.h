@@ -20,13 +20,13 @@
 #include <thread>
 #include <vector>
 
+#include "disk/store-threads.h"
 #include "mutex.h"
-#include "session/blocking-reads.h"
+#include "session/abandonable-reads.h"
 #include "session/latencies.h"
 #include "session/read-reports.h"
 #include "session/request-queue.h"
 #include "session/session-thread.h"
-#include "disk/store-threads.h"
 
 namespace parentfs::session {
 
@@ -111,11 +111,11 @@ class Session final : private RequestSink {
   void passed(const std::shared_ptr<image::DataFile>& file, std::uint64_t offset, std::size_t length) override;
   bool fetch(DeferredRead read, std::span<const std::byte> request) override;
   /** Of a claimed entry, when its fetches are over. */
-  void finish_fetched(BlockingReads::Entry& entry, Fetches fetches, bool right);
+  void finish_fetched(AbandonableReads::Entry& entry, Fetches fetches, bool right);
   /** Answer from what the fetches brought and what is resident. @returns false when something is missing after all */
   [[nodiscard]] bool answer_fetched(const DeferredRead& read, Fetches fetches) const;
   /** Of a claimed entry; a hit's bytes are in the reply buffer in `scratch`. */
-  void finish_deferred(BlockingReads::Entry& entry, std::span<std::byte> scratch, bool hit);
+  void finish_deferred(AbandonableReads::Entry& entry, std::span<std::byte> scratch, bool hit);
   void report(std::uint32_t kind, const DeferredRead& read, std::chrono::nanoseconds took = {});
   void work(Worker& worker) EXCLUDES(mutex_);
   void supervise() EXCLUDES(mutex_);
@@ -133,8 +133,8 @@ class Session final : private RequestSink {
   Latencies deferred_latencies_;
   std::atomic<bool> stopping_{false};
   std::atomic<bool> may_defer_{true};
-  BlockingReads deferred_;
-  BlockingReads fetched_;
+  AbandonableReads deferred_;
+  AbandonableReads fetched_;
   Mutex mutex_;
   Condition changed_;
   int error_ GUARDED_BY(mutex_) = 0;

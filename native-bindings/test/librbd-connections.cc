@@ -13,7 +13,7 @@
 
 #include "librbd/answer-journal.h"
 #include "librbd/channel.h"
-#include "librbd/keeper.h"
+#include "librbd/connection-keeper.h"
 #include "librbd/parent-table.h"
 #include "librbd/responder.h"
 #include "test/images.h"

@@ -208,7 +208,7 @@ void ends_in_time(Checks& t) {
   world.permit(over, asked(0, 9, "X: y\r\n"));
   CHECK(world.goes_to_script(asked(0, 9, "X: y\r\n")));
   serving::Offer made{.generation = world.image.file->table()->generation(0).load(), .until = std::chrono::steady_clock::now()};
-  serving::OfferedObjects offers(2);
+  serving::SendableObjects offers(2);
   offers.offer(world.image.file, 0, made);
   const image::DataFile& file = *world.image.file;
   CHECK(until([&] { return !offers.covers(file, 0, 9, std::chrono::steady_clock::now(), nullptr); }));

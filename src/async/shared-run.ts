@@ -1,7 +1,7 @@
 /**
  * Shared run: at most one run of some work is under way, and calls that come meanwhile join it.
  *
- * CoalescedCheck joins only a run that begins after the call. SingleFlight has a run for each key, and ends it with its
+ * NextRun joins only a run that begins after the call. SingleFlight has a run for each key, and ends it with its
  * last caller.
  */
 import { callSafely } from './on-settled.ts'

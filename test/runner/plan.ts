@@ -121,7 +121,7 @@ export const weights: Readonly<Record<string, number>> = {
   'mount/verity-flips': 26,
   'origin/ceph': 95,
   'origin/glance/glance-servers': 28,
-  'origin/glance/image-locations': 7,
+  'origin/glance/location-registrar': 7,
   'origin/hedge-http': 9,
   'origin/http-fuzz': 11,
   'origin/nbd/contract': 11,

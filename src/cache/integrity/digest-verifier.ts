@@ -8,7 +8,7 @@
  */
 
 import { createHash } from 'node:crypto'
-import { CoalescedCheck } from '../../async/coalesced-check.ts'
+import { NextRun } from '../../async/next-run.ts'
 import { pause } from '../../async/pause.ts'
 import { PeriodicTask } from '../../async/periodic-task.ts'
 import { RatePacer } from '../../async/rate-pacer.ts'
@@ -52,7 +52,7 @@ export class DigestVerifier {
   readonly #notBeforeMs = new Map<string, number>()
   readonly #checks = new PeriodicTask(digestStartMs, () => this.check())
   /** An image that becomes complete during a pass may be behind it: then another one follows. */
-  readonly #passes = new CoalescedCheck(() => this.#pass())
+  readonly #passes = new NextRun(() => this.#pass())
 
   constructor(parts: DigestVerifierContext) {
     this.#parts = parts

@@ -14,7 +14,7 @@ import type { Image } from '../../base/image.ts'
 import type { Logger } from '../../base/logger.ts'
 import { LruMap } from '../../base/lru-map.ts'
 import { imagePath } from '../../fleet/wire/wire.ts'
-import type { LocationRegistrar } from '../../origin/glance/image-locations.ts'
+import type { LocationRegistrar } from '../../origin/glance/location-registrar.ts'
 import { registrationRefusedMs, registrationsMax, registrationsPerTurn, registrationTurnMs } from './limits.ts'
 
 /** The registered copies, as the file keeps them. */

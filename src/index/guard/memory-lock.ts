@@ -6,7 +6,7 @@
  * says so.
  */
 import { join } from 'node:path'
-import { CoalescedCheck } from '../../async/coalesced-check.ts'
+import { NextRun } from '../../async/next-run.ts'
 import { messageOf } from '../../base/errors.ts'
 import type { Logger } from '../../base/logger.ts'
 import { indexLockedBytesMax } from './limits.ts'
@@ -23,7 +23,7 @@ export class MemoryLock {
   readonly #logger: Logger
   #unlockedBytes = 0
   #isTold = false
-  readonly #renewals = new CoalescedCheck(() => this.#lock())
+  readonly #renewals = new NextRun(() => this.#lock())
 
   /** @param directory of the index */
   constructor(directory: string, keepInMemory: KeepInMemory, logger: Logger) {

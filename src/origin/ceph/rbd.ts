@@ -8,7 +8,7 @@
  */
 
 import { abortable } from '../../async/abortable.ts'
-import { CoalescedCheck } from '../../async/coalesced-check.ts'
+import { NextRun } from '../../async/next-run.ts'
 import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, isCacheError, throwIfAborted } from '../../base/errors.ts'
 import type { Image, ImageFacts } from '../../base/image.ts'
@@ -37,7 +37,7 @@ export interface RbdOptions extends CephConnectionOptions {
 interface Known {
   readonly holes: RbdHoles
   /** Resolves when the version was there after the call. */
-  readonly confirmed: CoalescedCheck
+  readonly confirmed: NextRun
 }
 
 export class RbdOrigin implements Origin, ParentFinder {
@@ -177,7 +177,7 @@ export class RbdOrigin implements Origin, ParentFinder {
       opened.close()
       throw this.#changed(image)
     }
-    const confirmed = new CoalescedCheck(async () => {
+    const confirmed = new NextRun(async () => {
       const ids = await this.#connection.answer(subject, new AbortController().signal, pool.snapshotIds(imageId))
       if (snapshot !== 0n && !ids.includes(snapshot)) throw this.#changed(image)
     })

@@ -20,7 +20,7 @@ import { HttpClient, type HttpOptions, httpOptionsDefault } from '../http/http-c
 import { HttpObjects, missing } from '../http/http-objects.ts'
 import { receiveText } from '../http/protocol/http-body.ts'
 import { failureOf } from '../http/protocol/http-status.ts'
-import type { LocationTeller } from '../locations/told-locations.ts'
+import type { LocationTeller } from '../locations/vetted-locations.ts'
 import { OpenStackAccount } from '../openstack/openstack-account.ts'
 import {
   accountLoginOf,
@@ -30,10 +30,10 @@ import {
   openStackSettingsDefault,
 } from '../openstack/openstack-options.ts'
 import { glanceApiOf, glancePlaceOf, glanceUrlOf } from './glance-url.ts'
-import { ImageLocations, type LocationRegistrar } from './image-locations.ts'
 import { type ImageRecord, idOfValidator, isImageId, pageOf, recordOf } from './image-record.ts'
 import { type ImageStore, ImageStores, type StoredCopy, withoutKeys } from './image-stores.ts'
 import { imagePageBytesMax, imagePagesMax, pageImagesMax, propertyCharsMax, rangeAnswersMax } from './limits.ts'
+import { ImageLocations, type LocationRegistrar } from './location-registrar.ts'
 
 export interface GlanceOptions {
   readonly settings: OpenStackSettings

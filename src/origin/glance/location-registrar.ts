@@ -1,5 +1,5 @@
 /**
- * Locations of images at the image service: one of a further host is added, or removed again.
+ * Location registrar: adds a location to an image at the image service, and removes it again.
  *
  * The service allows it where `show_multiple_locations` is set and its policies do. It reads each location when that is
  * added. Source: OpenStack Image Service API v2, "Update image", application/openstack-images-v2.1-json-patch.

@@ -1,5 +1,5 @@
-/** session/deferred-reads: READs that a store thread does not answer in time. */
-#include "session/blocking-reads.h"
+/** session/: READs that a store thread does not answer in time. */
+#include "session/abandonable-reads.h"
 
 #include "test/fake-kernel.h"
 #include "test/sick-disk.h"

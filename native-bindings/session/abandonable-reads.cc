@@ -1,5 +1,5 @@
 /** Adding, claiming, and waiting for the last. */
-#include "session/blocking-reads.h"
+#include "session/abandonable-reads.h"
 
 #include <utility>
 
@@ -12,20 +12,20 @@ using std::chrono::steady_clock;
 
 }  // namespace
 
-std::shared_ptr<BlockingReads::Entry> BlockingReads::add(DeferredRead read, std::span<const std::byte> request) {
+std::shared_ptr<AbandonableReads::Entry> AbandonableReads::add(DeferredRead read, std::span<const std::byte> request) {
   auto entry = std::make_shared<Entry>(std::move(read), request);
   const Lock lock(mutex_);
   entry->place_ = entries_.insert(entries_.end(), entry);
   return entry;
 }
 
-void BlockingReads::done(const Entry& entry) {
+void AbandonableReads::done(const Entry& entry) {
   const Lock lock(mutex_);
   entries_.erase(entry.place_);
   changed_.notify_all();  // Under the mutex: a drain destroys this object.
 }
 
-BlockingReads::Entries BlockingReads::claim_older(milliseconds age) {
+AbandonableReads::Entries AbandonableReads::claim_older(milliseconds age) {
   Entries older;
   const auto before = steady_clock::now() - age;
   const Lock lock(mutex_);
@@ -36,7 +36,7 @@ BlockingReads::Entries BlockingReads::claim_older(milliseconds age) {
   return older;
 }
 
-void BlockingReads::drain(milliseconds patience) {
+void AbandonableReads::drain(milliseconds patience) {
   const auto end = steady_clock::now() + patience;
   const Lock lock(mutex_);
   while (!entries_.empty()) {

@@ -1,6 +1,6 @@
 /**
- * Shared state of an Engine and its objects: the store threads, the clock, and the way back to JavaScript for
- * operations that ran on those threads.
+ * Store operations: work on the store threads whose end settles a promise, many of them in one wake-up; and what the
+ * objects of an Engine share besides: its threads, the clock, its misses.
  *
  * Everything but `Task::work` happens on the JavaScript thread. An operation holds the state until its promise is
  * settled; the process may exit while none is under way.
@@ -18,13 +18,13 @@
 #include <unordered_map>
 #include <vector>
 
-#include "mutex.h"
-#include "session/session-thread.h"
 #include "disk/fault-injection.h"
-#include "disk/locked-file.h"
 #include "disk/inflight-reads.h"
+#include "disk/locked-file.h"
 #include "disk/store-threads.h"
 #include "image/miss-engine.h"
+#include "mutex.h"
+#include "session/session-thread.h"
 
 namespace parentfs::bridge {
 
@@ -38,12 +38,12 @@ struct Task {
   std::function<Napi::Value(Napi::Env env)> result;
 };
 
-class EngineState : public std::enable_shared_from_this<EngineState> {
+class StoreOperations : public std::enable_shared_from_this<StoreOperations> {
  public:
-  static std::shared_ptr<EngineState> create(Napi::Env env, unsigned store_threads);
-  ~EngineState();
-  EngineState(const EngineState&) = delete;
-  EngineState& operator=(const EngineState&) = delete;
+  static std::shared_ptr<StoreOperations> create(Napi::Env env, unsigned store_threads);
+  ~StoreOperations();
+  StoreOperations(const StoreOperations&) = delete;
+  StoreOperations& operator=(const StoreOperations&) = delete;
 
   /** Run a task. `keep` is what its memory belongs to, or undefined: it is referenced until the promise is settled. */
   Napi::Promise perform(Napi::Env env, disk::Lane lane, Napi::Value keep, Task task);
@@ -73,10 +73,10 @@ class EngineState : public std::enable_shared_from_this<EngineState> {
 
  private:
   struct Operation;
-  static void settle_all(Napi::Env env, Napi::Function unused, EngineState* state, void* data);
-  using Wake = Napi::TypedThreadSafeFunction<EngineState, void, &EngineState::settle_all>;
+  static void settle_all(Napi::Env env, Napi::Function unused, StoreOperations* state, void* data);
+  using Wake = Napi::TypedThreadSafeFunction<StoreOperations, void, &StoreOperations::settle_all>;
 
-  EngineState(Napi::Env env, unsigned store_threads);
+  StoreOperations(Napi::Env env, unsigned store_threads);
   /** From any thread. */
   void complete(Operation* operation) EXCLUDES(mutex_);
   void settle(Napi::Env env, Operation& operation);

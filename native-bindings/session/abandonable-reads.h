@@ -1,5 +1,5 @@
 /**
- * Blocking reads: READs on their way over a store thread. The claimant of one answers it, exactly once: the store
+ * Abandonable reads: READs on their way over a store thread. The claimant of one answers it, exactly once: the store
  * thread that has its bytes, or the session when that takes too long.
  *
  * A store thread that hangs in the kernel cannot be called back. It holds its entry alone. When it comes back and the
@@ -20,7 +20,7 @@
 
 namespace parentfs::session {
 
-class BlockingReads {
+class AbandonableReads {
  public:
   class Entry {
    public:
@@ -40,7 +40,7 @@ class BlockingReads {
     [[nodiscard]] bool begun() const { return begun_.load(std::memory_order_acquire); }
 
    private:
-    friend class BlockingReads;
+    friend class AbandonableReads;
     DeferredRead read_;
     std::vector<std::byte> request_;
     std::chrono::steady_clock::time_point since_ = std::chrono::steady_clock::now();

@@ -1,6 +1,6 @@
 /**
- * Keeper: the supervisor's thread that accepts librbd's connections and holds them, so that they outlive the worker
- * that answers. It reads nothing from them.
+ * Connection keeper: the supervisor's thread that accepts librbd's connections and holds them, so that they outlive the
+ * worker that answers. It reads nothing from them.
  *
  * Every worker that begins to serve gets the journal and all connections; those that come later follow. A connection
  * ends when its client hangs up, or when the worker has shut it. A service manager may hold all of it too, for the

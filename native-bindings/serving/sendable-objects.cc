@@ -1,5 +1,5 @@
 /** Offers by file and object. */
-#include "serving/offered-objects.h"
+#include "serving/sendable-objects.h"
 
 #include <string_view>
 
@@ -25,7 +25,7 @@ bool is_of_blocks(const residency::Geometry& geometry, std::uint64_t first, std:
 
 }  // namespace
 
-void OfferedObjects::offer(const std::shared_ptr<image::DataFile>& file, std::uint64_t object, Offer offer) {
+void SendableObjects::offer(const std::shared_ptr<image::DataFile>& file, std::uint64_t object, Offer offer) {
   const Lock lock(mutex_);
   const Key key(file.get(), object);
   const auto [place, is_new] = offers_.try_emplace(key);
@@ -43,13 +43,14 @@ void OfferedObjects::offer(const std::shared_ptr<image::DataFile>& file, std::ui
   order_.pop_front();
 }
 
-const Offer* OfferedObjects::find(const image::DataFile& file, std::uint64_t object) const {
+const Offer* SendableObjects::find(const image::DataFile& file, std::uint64_t object) const {
   const auto found = offers_.find(Key(&file, object));
   // The caller holds `file`: an owner that is gone was another one at the same address.
   return found == offers_.end() || found->second.file.expired() ? nullptr : &found->second.offer;
 }
 
-bool OfferedObjects::covers(const image::DataFile& file, std::uint64_t first, std::uint64_t last, Clock::time_point now,
+bool SendableObjects::covers(const image::DataFile& file, std::uint64_t first, std::uint64_t last,
+                             Clock::time_point now,
                             std::string* sums) const {
   const auto& geometry = file.geometry();
   if (last >= geometry.size_bytes() || first > last) return false;

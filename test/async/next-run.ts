@@ -1,11 +1,11 @@
 /** Checks that begin after the call for them, one at a time. */
 import t from 'tap'
-import { CoalescedCheck } from '../../src/async/coalesced-check.ts'
+import { NextRun } from '../../src/async/next-run.ts'
 import { type Deferred, deferred, nextIteration } from '../fixtures/deferred.ts'
 
 function checking() {
   const begun: Deferred<void>[] = []
-  const check = new CoalescedCheck(() => {
+  const check = new NextRun(() => {
     begun.push(deferred())
     return begun.at(-1)!.promise
   })

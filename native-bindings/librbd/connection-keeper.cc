@@ -1,5 +1,5 @@
 /** Accepting, holding and handing over. */
-#include "librbd/keeper.h"
+#include "librbd/connection-keeper.h"
 
 #include <pthread.h>
 #include <sys/epoll.h>

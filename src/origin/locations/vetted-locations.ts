@@ -1,5 +1,6 @@
 /**
- * Told locations: places that the image service of an origin tells of, as a list of URLs for each image.
+ * Vetted locations: places that the image service of an origin tells of, as a list of URLs for each image, and that may
+ * be read.
  *
  * A URL leads there by the rules of a redirect from the service: to web servers alone, never from https down to http,
  * and to addresses of this machine or its link only from there. Nothing that a URL does not have is sent with it, and

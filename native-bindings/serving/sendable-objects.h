@@ -1,6 +1,7 @@
 /**
- * Offered objects: those of which TypeScript has said that other hosts may have them natively, with the checksums of
- * their blocks. An offer ends with the generation of its object, so that an eviction takes it back, and after a time.
+ * Sendable objects: those that TypeScript has offered, so that native threads may send them to other hosts, with the
+ * checksums of their blocks. An offer ends with the generation of its object, so that an eviction takes it back, and
+ * after a time.
  */
 #pragma once
 
@@ -27,11 +28,11 @@ struct Offer {
   std::chrono::steady_clock::time_point until;
 };
 
-class OfferedObjects {
+class SendableObjects {
  public:
   using Clock = std::chrono::steady_clock;
 
-  explicit OfferedObjects(std::size_t most) : most_(most) {}
+  explicit SendableObjects(std::size_t most) : most_(most) {}
 
   /** Checksums of an earlier offer in the same generation stay. The oldest offers make room. */
   void offer(const std::shared_ptr<image::DataFile>& file, std::uint64_t object, Offer offer) EXCLUDES(mutex_);

@@ -1,9 +1,9 @@
 /**
- * Coalesces re-checks. A caller joins only a check that starts after its call; at most one runs and one waits.
+ * Next run: a caller joins only a check that starts after the call; at most one runs and one waits.
  */
 import { SharedRun } from './shared-run.ts'
 
-export class CoalescedCheck {
+export class NextRun {
   readonly #check: () => Promise<void>
   readonly #runs = new SharedRun()
   #next: Promise<void> | null = null

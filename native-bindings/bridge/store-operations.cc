@@ -1,5 +1,5 @@
 /** Operations: out to a store thread and back to their promise. */
-#include "bridge/engine-state.h"
+#include "bridge/store-operations.h"
 
 #include <bit>
 #include <cerrno>
@@ -9,32 +9,32 @@
 
 namespace parentfs::bridge {
 
-struct EngineState::Operation {
-  std::shared_ptr<EngineState> engine;
+struct StoreOperations::Operation {
+  std::shared_ptr<StoreOperations> engine;
   Napi::Promise::Deferred deferred;
   Napi::ObjectReference keep;
   Task task;
   int error = 0;
 };
 
-std::shared_ptr<EngineState> EngineState::create(Napi::Env env, unsigned store_threads) {
-  return std::shared_ptr<EngineState>(new EngineState(env, store_threads));
+std::shared_ptr<StoreOperations> StoreOperations::create(Napi::Env env, unsigned store_threads) {
+  return std::shared_ptr<StoreOperations>(new StoreOperations(env, store_threads));
 }
 
-EngineState::EngineState(Napi::Env env, unsigned store_threads)
+StoreOperations::StoreOperations(Napi::Env env, unsigned store_threads)
     : env_(env), wake_(Wake::New(env, "parentfs store", 0, 1, this)), threads_(store_threads) {
   wake_.Unref(env);
   // After the thread-safe function was made, so that this hook runs before that function's own.
-  ::napi_add_env_cleanup_hook(env, &EngineState::tear_down, this);
+  ::napi_add_env_cleanup_hook(env, &StoreOperations::tear_down, this);
 }
 
-EngineState::~EngineState() {
+StoreOperations::~StoreOperations() {
   misses_->close();
   threads_.close();  // Before the function goes that they call.
   release();
 }
 
-Napi::Promise EngineState::perform(Napi::Env env, disk::Lane lane, Napi::Value keep, Task task) {
+Napi::Promise StoreOperations::perform(Napi::Env env, disk::Lane lane, Napi::Value keep, Task task) {
   auto* operation =
       new Operation{.engine = shared_from_this(),
                     .deferred = Napi::Promise::Deferred::New(env),
@@ -54,13 +54,13 @@ Napi::Promise EngineState::perform(Napi::Env env, disk::Lane lane, Napi::Value k
   return promise;
 }
 
-std::shared_ptr<disk::LockedFile> EngineState::locked_file(const std::string& path, std::uint64_t bytes_max) {
+std::shared_ptr<disk::LockedFile> StoreOperations::locked_file(const std::string& path, std::uint64_t bytes_max) {
   auto& file = locked_files_[path];
   if (!file) file = std::make_shared<disk::LockedFile>(path, bytes_max);
   return file;
 }
 
-Napi::Promise EngineState::close(Napi::Env env) {
+Napi::Promise StoreOperations::close(Napi::Env env) {
   const auto deferred = Napi::Promise::Deferred::New(env);
   if (sessions_ > 0) {
     deferred.Reject(system_error(env, EBUSY, "close").Value());
@@ -89,7 +89,7 @@ Napi::Promise EngineState::close(Napi::Env env) {
   return deferred.Promise();
 }
 
-void EngineState::complete(Operation* operation) {
+void StoreOperations::complete(Operation* operation) {
   {
     const Lock lock(mutex_);
     done_.push_back(operation);
@@ -98,13 +98,13 @@ void EngineState::complete(Operation* operation) {
   wake_.NonBlockingCall();
 }
 
-std::vector<EngineState::Operation*> EngineState::take() {
+std::vector<StoreOperations::Operation*> StoreOperations::take() {
   const Lock lock(mutex_);
   armed_ = false;
   return std::exchange(done_, {});
 }
 
-void EngineState::settle_all(Napi::Env env, Napi::Function /*unused*/, EngineState* state, void* /*data*/) {
+void StoreOperations::settle_all(Napi::Env env, Napi::Function /*unused*/, StoreOperations* state, void* /*data*/) {
   if (static_cast<napi_env>(env) == nullptr) return;
   // The last operation may hold the last other reference to the state.
   const auto held = state->weak_from_this().lock();
@@ -119,7 +119,7 @@ void EngineState::settle_all(Napi::Env env, Napi::Function /*unused*/, EngineSta
   call_listener(state->on_fetches_.Value());
 }
 
-Napi::Value EngineState::take_fetches(Napi::Env env) {
+Napi::Value StoreOperations::take_fetches(Napi::Env env) {
   const auto reports = misses_->take_reports();
   // Numbers: id, file, object, its first block, count of blocks, offset in the memory of fetches, bytes, microseconds, right.
   constexpr std::size_t fields = 9;
@@ -141,12 +141,12 @@ Napi::Value EngineState::take_fetches(Napi::Env env) {
   return batch;
 }
 
-void EngineState::release_fetch(std::uint64_t id) {
+void StoreOperations::release_fetch(std::uint64_t id) {
   const auto known = reported_.find(id);
   if (known != reported_.end()) known->second.table->release(known->second.fetch);
 }
 
-void EngineState::settle(Napi::Env env, Operation& operation) {
+void StoreOperations::settle(Napi::Env env, Operation& operation) {
   if (operation.error != 0) {
     operation.deferred.Reject(system_error(env, operation.error, operation.task.syscall).Value());
   } else {
@@ -155,22 +155,22 @@ void EngineState::settle(Napi::Env env, Operation& operation) {
   pending(env, -1);
 }
 
-void EngineState::pending(Napi::Env env, int change) {
+void StoreOperations::pending(Napi::Env env, int change) {
   const int before = std::exchange(pending_, pending_ + change);
   if (before == 0) wake_.Ref(env);
   if (pending_ == 0) wake_.Unref(env);
 }
 
-void EngineState::release() {
+void StoreOperations::release() {
   if (std::exchange(released_, true)) return;
   misses_->close();
   on_fetches_.Reset();
-  ::napi_remove_env_cleanup_hook(env_, &EngineState::tear_down, this);
+  ::napi_remove_env_cleanup_hook(env_, &StoreOperations::tear_down, this);
   wake_.Release();
 }
 
-void EngineState::tear_down(void* self) {
-  auto* state = static_cast<EngineState*>(self);
+void StoreOperations::tear_down(void* self) {
+  auto* state = static_cast<StoreOperations*>(self);
   // Held here: the operations that are dropped below may hold the last reference.
   const auto held = state->shared_from_this();
   state->released_ = true;
