@@ -192,7 +192,7 @@ export class WorkerSupervisor {
       const next = (link = this.#linkTo(this.#parts.startWorker(directory, !change), change?.settings))
       const version = await next.prepare(false)
       await mustServe()
-      return { version, takeOver: () => this.#exchange(next, directory, change?.onBooted) }
+      return { version, takeOver: () => this.#exchange(next, directory, change) }
     } catch (error) {
       await link?.end()
       this.#isExchanging = false
@@ -283,7 +283,7 @@ export class WorkerSupervisor {
   }
 
   /** The worker that serves ends, and `next` takes over; where it cannot, one of the version of before does. */
-  async #exchange(next: WorkerHandshake, directory: string | null, onBooted?: () => void): Promise<void> {
+  async #exchange(next: WorkerHandshake, directory: string | null, change?: SettingsChange): Promise<void> {
     const { logger, now } = this.#parts
     const [version, beganMs] = [this.#version, now()]
     const leaving = (this.#leaving = this.#link)
@@ -296,9 +296,10 @@ export class WorkerSupervisor {
     if (exit?.code !== 0) logger.error({ how: exit?.how }, 'the worker that was replaced did not stop cleanly')
     try {
       this.#policy.forgive()
-      this.#version = null
+      // With other settings it is the program of before, perhaps from the copy of that, which has to stay.
+      if (!change) this.#version = null
       const takeOver = async () => {
-        await this.#lead(next, directory, true, onBooted)
+        await this.#lead(next, directory, true, change?.onBooted)
         this.#directory = directory
         this.#tookOver(next, beganMs, null)
       }

@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import t from 'tap'
 import { CacheError } from '../../../src/base/errors.ts'
+import type { Settings } from '../../../src/daemon/config/settings.ts'
 import { protocolVersion } from '../../../src/daemon/ipc/messages.ts'
 import { restartPauseMsMax, workerHangMsMax } from '../../../src/daemon/supervisor/limits.ts'
 import { FakeWorker, negotiated, setUpSupervisor as setUp, setUpWorkerSupervisor } from '../../fixtures/fake-worker.ts'
@@ -361,6 +362,21 @@ t.test('an upgrade beside another one is refused, and changes nothing of it; one
   await t.rejects(supervisor.prepare(null))
   await (await supervisor.prepare(null)).takeOver()
   t.equal(supervisor.past.takeovers.count, 2, 'after one that failed')
+  await supervisor.stop()
+})
+
+t.test('an upgrade brings a version, whose program is copied anew; other settings alone do not', async t => {
+  const { supervisor, workers, versions } = setUpWorkerSupervisor()
+  await supervisor.start()
+  t.same(versions, [null])
+  const settings = () => ({}) as Settings
+  await (await supervisor.prepare(null, { settings, onBooted: () => {} })).takeOver()
+  t.same(versions, [null], 'the worker that has taken over runs from the copy of before')
+  await (await supervisor.prepare('/new')).takeOver()
+  t.same(versions, [null, '/new'])
+  workers[2]!.dies('SIGKILL')
+  await until(() => workers[3]?.given !== undefined, patienceMs, 'the next worker')
+  t.same(versions, [null, '/new'])
   await supervisor.stop()
 })
 
