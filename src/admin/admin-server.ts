@@ -9,7 +9,7 @@ import { chmod, unlink } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { CacheError, isCacheError, messageOf } from '../base/errors.ts'
-import { adminConnectionsMax, adminMsMax, adminRequestBytesMax, socketPathBytesMax } from './limits.ts'
+import { adminConnectionsMax, adminDrainMsMax, adminMsMax, adminRequestBytesMax, socketPathBytesMax } from './limits.ts'
 import { streamProgress } from './progress-stream.ts'
 import {
   type AdminAnswer,
@@ -37,6 +37,8 @@ export class AdminServer {
   readonly #server: Server
   /** Fires when what takes long must end. */
   readonly #stop = new AbortController()
+  /** Connections whose request has not come whole. */
+  readonly #unheard = new Set<Socket>()
   #refused = 0
   #closing: Promise<void> | undefined
 
@@ -46,6 +48,10 @@ export class AdminServer {
       void this.#answer(request, response, handlers, admission) // Never rejects.
     })
     this.#server.maxConnections = adminConnectionsMax
+    this.#server.on('connection', socket => {
+      this.#unheard.add(socket)
+      socket.once('close', () => this.#unheard.delete(socket))
+    })
     this.#server.on('drop', () => this.#refused++)
   }
 
@@ -83,7 +89,7 @@ export class AdminServer {
     return admin
   }
 
-  /** Answer what is under way, then go; the socket is removed. Idempotent. */
+  /** Answer what is under way, for a while, then go; the socket is removed. Idempotent. */
   close(): Promise<void> {
     return (this.#closing ??= this.#close())
   }
@@ -101,10 +107,12 @@ export class AdminServer {
     try {
       mustBeHeard(request.socket, admission)
       if (request.url?.startsWith(pagePath)) {
+        this.#unheard.delete(request.socket)
         return await handlers.web(request.url.slice(pagePath.length), request, response)
       }
       const route = `${request.method} ${request.url}`
       const body = parse(await readBody(request))
+      this.#unheard.delete(request.socket)
       if (lines[route]) await streamProgress(response, lines[route](body, handlers), this.#stop.signal)
       else if (texts[route]) sendText(response, await texts[route](handlers))
       else if (answers[route]) send(response, await answers[route](body, handlers))
@@ -119,7 +127,8 @@ export class AdminServer {
   async #close(): Promise<void> {
     this.#stop.abort()
     const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
-    const timer = setTimeout(() => this.#server.closeAllConnections(), adminMsMax)
+    for (const socket of this.#unheard) socket.destroy()
+    const timer = setTimeout(() => this.#server.closeAllConnections(), adminDrainMsMax)
     await closed
     clearTimeout(timer)
   }

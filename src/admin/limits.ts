@@ -26,6 +26,9 @@ export const metricsFreshMs = 1_000
 /** The time a request to the admin socket may take to arrive, and its answer to come. */
 export const adminMsMax = 10_000
 
+/** The time for which a worker that stops ends its answers: guests wait for the next one meanwhile. */
+export const adminDrainMsMax = 1_000
+
 /** The time a worker may take from its start until it knows whether it could boot. */
 export const prepareMsMax = 60_000
 

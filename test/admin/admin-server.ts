@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync, lstatSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer, request } from 'node:http'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t from 'tap'
@@ -18,7 +19,7 @@ import {
 import { AdminServer } from '../../src/admin/admin-server.ts'
 import { noFleet } from '../../src/admin/fleet-handlers.ts'
 import { noLibrbd } from '../../src/admin/librbd-report.ts'
-import { adminMsMax, adminRequestBytesMax, socketPathBytesMax } from '../../src/admin/limits.ts'
+import { adminDrainMsMax, adminMsMax, adminRequestBytesMax, socketPathBytesMax } from '../../src/admin/limits.ts'
 import { requestLong } from '../../src/admin/progress-client.ts'
 import type { AdminError, AdminHandlers, AdminOperations } from '../../src/admin/routes.ts'
 import type { Status } from '../../src/admin/status.ts'
@@ -280,6 +281,35 @@ t.test('closing removes the socket and may be done twice', async t => {
   const server = await AdminServer.listen(path, handlers(), admission)
   await Promise.all([server.close(), server.close()])
   t.notOk(existsSync(path))
+})
+
+t.test('a stop waits neither for requests that do not come, nor long for answers that do not', async t => {
+  const path = socketIn(t)
+  let isAsked = false
+  const reload = () => {
+    isAsked = true
+    return new Promise<never>(() => {})
+  }
+  const server = await AdminServer.listen(path, { ...handlers(), reload }, admission)
+  const begun = ['', 'POST /unmount HTTP/1.1\r\nhost: x\r\ncontent-length: 99\r\n\r\n{']
+  const silent = begun.map(() =>
+    connect(path)
+      .on('error', () => {})
+      .resume(),
+  )
+  for (const [k, socket] of silent.entries()) {
+    await once(socket, 'connect')
+    socket.write(begun[k]!)
+  }
+  const asking = t.rejects(requestReload(path))
+  await until(() => isAsked, patienceMs, 'the question')
+  const ended = Promise.all(silent.map(socket => once(socket, 'close')))
+  const startedMs = performance.now()
+  const closing = server.close()
+  await ended
+  t.ok(performance.now() - startedMs < adminDrainMsMax * 0.9, 'connections without a request end at once')
+  await Promise.all([closing, asking])
+  t.ok(performance.now() - startedMs < adminMsMax / 2, 'and those without an answer soon')
 })
 
 t.test('what is not understood is answered as such, and nothing is unmounted', async t => {
