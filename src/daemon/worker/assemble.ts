@@ -47,6 +47,7 @@ import {
 } from './collect-status.ts'
 import { dropMemberUnits } from './drop-member-units.ts'
 import { EventLoopLag } from './event-loop-lag.ts'
+import { membersFile, registrationsFile } from './host-files.ts'
 import { LeavingOrigins } from './leaving-origins.ts'
 import { MountTraces } from './mount-traces.ts'
 import { nativeUsesOf } from './native-use-samples.ts'
@@ -218,11 +219,11 @@ export class Rooms {
     // Others may ask from then on.
     if (!isMember) return
     const registrarOf = (url: string) => this.#origins.registrarOf(url)
-    const path = top.at('fleet-registrations.json')
+    const path = top.at(registrationsFile)
     this.#fleet.startRegistration(() => this.#configuration, this.#cache, { path, logger, registrarOf })
     const opened = await this.#fleet.openGroup(this.#configuration, this.#cache, {
       logger,
-      viewPath: top.at('fleet-members.json'),
+      viewPath: top.at(membersFile),
       permitTables: addon,
       sumOf: bytes => addon.crc32c(bytes),
       dropMemberUnits: units => void dropMemberUnits(this.#store, units, logger), // Never rejects.

@@ -2,8 +2,9 @@
  * A move of the cache to another directory, on another disk perhaps, as the workers see it.
  *
  * The new directory begins empty, but for what is known of images: names, node ids, pins, modes and profiles are copied
- * from the index, so that handles and node ids of the kernel mean what they meant. Cached blocks are fetched again. The
- * supervisor decides which directory is in force; the old one is emptied once a worker serves from the new one.
+ * from the index, so that handles and node ids of the kernel mean what they meant. The host's own files come along.
+ * Cached blocks are fetched again. The supervisor decides which directory is in force; the old one is emptied once a
+ * worker serves from the new one.
  */
 import { readdir, realpath, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -16,10 +17,12 @@ import { databaseNames } from '../../index/format/value-checksum.ts'
 import { copyDatabases } from '../../index/recovery/salvage.ts'
 import type { Addon } from '../../native/addon.ts'
 import { type CacheDirectory, openCacheDirectory } from '../../store/disk/cache-directory.ts'
+import { probeName } from '../../store/disk/data-directory.ts'
 import { checkOverlap } from '../config/check-overlap.ts'
 import { type Configuration, checkFileSystem } from '../config/configuration.ts'
 import type { CacheMove } from '../config/settings.ts'
 import type { UpgradeOutcome } from '../ipc/messages.ts'
+import { copyHostFiles, isHostFile } from './host-files.ts'
 
 /** Databases about cached blocks, which stay behind. */
 const aboutBlocks: readonly string[] = ['residency', 'sums', 'recency', 'digests', 'seals']
@@ -143,6 +146,7 @@ async function beginMoved(to: CacheDirectory, from: string, logger: Logger): Pro
     const why = whyUntrusted(from)
     if (why !== null) throw new Error(why)
     index = HeldDirectory.open(join(await real(from), 'index'))
+    await copyHostFiles(await real(from), to.top)
   } catch (error) {
     logger.error({ index: from, reason: messageOf(error) }, 'the images of the index cannot be read')
   }
@@ -163,7 +167,8 @@ async function emptyLeft(from: string, blockBytes: number, addon: Addon): Promis
     for (const directory of [left.images, left.trees, left.index]) {
       for (const name of directory.names()) await rm(directory.at(name), { recursive: true, force: true })
     }
-    for (const name of ['images', 'trees', 'index']) left.top.remove(name)
+    const files = left.top.names().filter(name => name === probeName || isHostFile(name))
+    for (const name of ['images', 'trees', 'index', ...files]) left.top.remove(name)
     // Last: until then it can be recognised, and another try goes on.
     await rm(version, { force: true })
     left.top.sync()
@@ -175,7 +180,7 @@ async function emptyLeft(from: string, blockBytes: number, addon: Addon): Promis
 /** @throws CacheError cache-foreign */
 async function mustHoldNothing(path: string): Promise<void> {
   const names = await namesIn(path)
-  const others = names.filter(name => !ours.includes(name))
+  const others = names.filter(name => !ours.includes(name) && !isHostFile(name))
   const isCache = names.includes('VERSION') && (await namesIn(join(path, 'images'))).length === 0
   if (others.length === 0 && (isCache || names.every(name => name === 'lost+found'))) return
   throw new CacheError('cache-foreign', `${path} is not empty: name an empty directory for the cache to move to`)

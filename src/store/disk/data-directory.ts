@@ -36,7 +36,8 @@ export interface DataDirectory {
   measure(files: Iterable<StoreFile>, indexBytes: number): DiskUsage
 }
 
-const probeName = 'PROBE'
+/** Of the file by which the disk is probed, in the cache directory. */
+export const probeName = 'PROBE'
 const probeBytes = 4096
 /** Files that the index counts itself. */
 const indexNames = ['data.mdb', 'lock.mdb']

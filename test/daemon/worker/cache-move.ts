@@ -1,5 +1,5 @@
 /** Moves of the cache to another directory: what goes along, what is refused, and what is left behind. */
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { configure } from '../../../src/daemon/config/configuration.ts'
@@ -62,6 +62,27 @@ t.test('what is known of images goes along, cached blocks do not', async t => {
   await index.close()
   t.same([opened.images.names(), mover.left, mover.passed, logger.lines], [[], from, ['x'], []])
   opened.unlock()
+})
+
+t.test('what the host knows of its group goes along, and nothing of it stays where it was', async t => {
+  const { from, to, mover } = setUp(t, {})
+  await fill(from)
+  writeFileSync(join(from, 'fleet-members.json'), 'members')
+  writeFileSync(join(from, 'fleet-registrations.json'), 'registrations')
+  for (const name of ['PROBE', 'fleet-members.json.0badcafe']) writeFileSync(join(from, name), 'begun')
+  // Of a try that failed.
+  mkdirSync(to)
+  const begun = openCacheDirectory(to, blockBytes, addon)
+  writeFileSync(begun.top.at('fleet-members.json'), 'nobody')
+  begun.unlock()
+  const opened = openCacheDirectory(to, blockBytes, addon)
+  const logger = keepingLogger()
+  await mover.begin(opened, logger)
+  t.equal(readFileSync(join(to, 'fleet-members.json'), 'utf8'), 'members')
+  t.equal(readFileSync(join(to, 'fleet-registrations.json'), 'utf8'), 'registrations')
+  opened.unlock()
+  await mover.emptyLeft(async () => {})
+  t.same([readdirSync(from), logger.lines], [[], []], 'it can be a cache again')
 })
 
 t.test('a second try begins anew, and a move that is over copies nothing', async t => {
