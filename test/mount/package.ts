@@ -93,9 +93,11 @@ t.test('the package has what runs, what explains and what compiles, and installs
   // The client of web servers is loaded late: the copy has to have it.
   const origin = await spawnHttpOrigin({ directory: at.originDirectory })
   t.teardown(() => origin.close())
-  const mount = ['mount', origin.url, at.mountpoint, '--cache-dir', at.cacheDirectory, '--capacity', '200MiB']
-  const log = join(where, 'log')
-  await runFile('npx', ['parentfs', ...mount, '--background', '--log-file', log], { cwd: directory, env })
+  const [file, log] = [join(where, 'p.yaml'), join(where, 'log')]
+  const cache = (capacity: string) => `cache: { directory: ${at.cacheDirectory}, capacity: ${capacity} }\n`
+  const rest = `mountpoint: ${at.mountpoint}\norigin: { url: "${origin.url}" }\nlog: { file: ${log} }\n`
+  writeFileSync(file, cache('200MiB') + rest)
+  await runFile('npx', ['parentfs', 'mount', '--background', '--config', file], { cwd: directory, env })
   // Past the page cache, so that the worker is asked.
   const isRight = async (name: string) => {
     const read = await run('dd', `if=${join(at.mountpoint, name)}`, 'bs=64k', 'iflag=direct', 'status=none')
@@ -110,6 +112,8 @@ t.test('the package has what runs, what explains and what compiles, and installs
   process.kill((await statusOf(at)).pid, 'SIGKILL')
   await said('another worker has taken over')
   t.ok((await isRight('a.raw')) && (await isRight('b.raw')), 'a worker that was started when the installation had gone')
+  writeFileSync(file, cache('300MiB') + rest)
+  t.match(await parentfs('reload', at.mountpoint), { code: 0, stdout: /capacity is 300MiB now/ })
   t.equal((await parentfs('unmount', at.mountpoint)).code, 0)
   t.ok(await isGone(at))
   await until(() => !existsSync(target), patienceMs, 'the end of the copy')

@@ -5,6 +5,7 @@
  * The document holds the lines of a configuration file, or those of the command line in its place. configuration.ts, in
  * the worker, fills in the defaults and judges the whole.
  */
+import type { ErrorCode } from '../../base/errors.ts'
 
 import type { ReadAroundChoice } from '../../cache/fetch/limits.ts'
 
@@ -46,6 +47,11 @@ export interface CacheMove {
 
 /** Settings by the names of docs/OPERATIONS.md, not yet judged. */
 export type ConfigurationDocument = Readonly<Record<string, unknown>>
+
+/** The outcome of reading a configuration file: what it says, or why it is not usable. */
+export type ReadConfiguration =
+  | { readonly document: ConfigurationDocument }
+  | { readonly code: ErrorCode; readonly message: string }
 
 export interface LogSettings {
   /** trace, debug, info, warn, error, fatal, silent */

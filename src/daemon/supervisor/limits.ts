@@ -10,6 +10,9 @@ export const bootMsMax = 120_000
 /** The time a worker may take to stop once nothing is mounted; then it is killed. */
 export const stopMsMax = 20_000
 
+/** The time that a configuration file may take to be read, with the start of the process that reads it. */
+export const configurationMsMax = 20_000
+
 /** The worker is asked whether it is there so many times in the time that a service manager's watchdog allows. */
 export const pingsPerWatchdog = 4
 

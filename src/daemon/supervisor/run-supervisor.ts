@@ -9,7 +9,7 @@ import type { CancelSignal } from '../../base/cancel-signal.ts'
 import { CacheError, messageOf } from '../../base/errors.ts'
 import type { LeveledLogger } from '../../base/logger.ts'
 import { type Addon, loadAddon } from '../../native/addon.ts'
-import type { ConfigurationDocument, Settings } from '../config/settings.ts'
+import type { Settings } from '../config/settings.ts'
 import { createMounter, type Mounter } from '../mount/mounter.ts'
 import { lockMountpoint, mountpointLockPath } from '../mount/mountpoint-lock.ts'
 import {
@@ -23,6 +23,7 @@ import { HeldLibrbd } from './held-librbd.ts'
 import { makeAnonymousFile, takeJournal } from './inflight-journal-file.ts'
 import { LibrbdService } from './librbd-service.ts'
 import { programCopyMs } from './limits.ts'
+import { readConfigurationIn } from './read-configuration.ts'
 import { createServiceManager, type ServiceManager } from './service-manager.ts'
 import { removeStaleSockets } from './stale-sockets.ts'
 import { Supervisor } from './supervisor.ts'
@@ -109,6 +110,8 @@ async function keepPrepared(
   const uid = process.geteuid?.() ?? 0
   const mainIn = (directory: string | null) => (directory === null ? ownWorkerMain : workerMainIn(directory, uid))
   const places = workerProgramPlaces(lockPath, uid, readFileSync('/proc/self/mountinfo', 'utf8'))
+  /** Of the version that serves; null: our own. */
+  let served: string | null = null
   const program = new WorkerProgramCopy({ places, mainIn, afterMs: programCopyMs, logger })
   const startNext = (directory: string | null, isNew: boolean) => {
     const main = isNew ? mainIn(directory) : program.mainOf(directory)
@@ -122,7 +125,10 @@ async function keepPrepared(
   const supervisor = new Supervisor(settings, {
     mounter,
     startWorker: startNext,
-    onVersion: (directory, loaded) => program.serves({ directory, loaded }),
+    onVersion: (directory, loaded) => {
+      served = directory
+      program.serves({ directory, loaded })
+    },
     sayTrouble,
     logger,
     manager,
@@ -131,7 +137,7 @@ async function keepPrepared(
     kept: handed.mount,
     closeFd,
     takeWork: () => takeJournal(workFd),
-    readConfiguration,
+    readConfiguration: async file => readConfigurationIn(program.mainOf(served), file),
   })
   const endListening = listenForSignals(supervisor)
   const abort = () => supervisor.cancel('whoever asked for it went away')
@@ -212,12 +218,6 @@ async function cleanUp(addon: Addon, logger: LeveledLogger): Promise<void> {
   } catch (error) {
     logger.warn({ err: error }, 'the sockets of daemons that were killed stay')
   }
-}
-
-/** The parser is loaded when it is needed. */
-async function readConfiguration(file: string): Promise<ConfigurationDocument> {
-  const { readConfigurationFile } = await import('../config/configuration-file.ts')
-  return (await readConfigurationFile(file)).document
 }
 
 /** Loaded while the worker boots, which takes longer. */
