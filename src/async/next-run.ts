@@ -3,17 +3,17 @@
  */
 import { SharedRun } from './shared-run.ts'
 
-export class NextRun {
-  readonly #check: () => Promise<void>
-  readonly #runs = new SharedRun()
-  #next: Promise<void> | null = null
+export class NextRun<T = void> {
+  readonly #check: () => Promise<T>
+  readonly #runs = new SharedRun<T>()
+  #next: Promise<T> | null = null
 
-  constructor(check: () => Promise<void>) {
+  constructor(check: () => Promise<T>) {
     this.#check = check
   }
 
   /** Settles as a check does that begins now or later. */
-  run(): Promise<void> {
+  run(): Promise<T> {
     if (this.#runs.current === null) return this.#runs.run(this.#check)
     this.#next ??= this.#runs.current
       .catch(() => {}) // Waiters for that one see its error.

@@ -2,6 +2,7 @@
  * Settings that workers get at their boot: as the mount was asked for, with the changes since, so that a worker that
  * takes over goes on with those of the one before.
  */
+import { NextRun } from '../../async/next-run.ts'
 import { CacheError } from '../../base/errors.ts'
 import type { CacheMove, ConfigurationDocument, Settings } from '../config/settings.ts'
 
@@ -13,7 +14,8 @@ export interface SettingsChange {
 }
 
 export class WorkerSettings {
-  readonly #read: (file: string) => Promise<ConfigurationDocument>
+  /** Of many reloads at once, the file is read for the first and, once more, for the others. */
+  readonly #reads: NextRun<ConfigurationDocument>
   #current: Settings
   /** Sent to a worker last. */
   #sent: ConfigurationDocument | null = null
@@ -21,7 +23,7 @@ export class WorkerSettings {
   /** @param read what a configuration file says; throws CacheError invalid-argument */
   constructor(settings: Settings, read: (file: string) => Promise<ConfigurationDocument>) {
     this.#current = settings
-    this.#read = read
+    this.#reads = new NextRun(() => read(this.#current.configFile!))
   }
 
   get current(): Settings {
@@ -35,7 +37,7 @@ export class WorkerSettings {
       const advice = 'there is nothing to read again'
       throw new CacheError('invalid-argument', `${mountpoint} was mounted without a configuration file: ${advice}`)
     }
-    return (this.#sent = await this.#read(configFile))
+    return (this.#sent = await this.#reads.run())
   }
 
   /**

@@ -50,6 +50,13 @@ t.test('what a worker has taken is what it names, whatever was read since', asyn
   t.same(held.current.document, second, 'of an earlier worker, the last one')
 })
 
+t.test('of many reloads at once, the file is read for the first, and once more for the others', async t => {
+  let reads = 0
+  const held = new WorkerSettings(settings, async () => ({ reads: ++reads }))
+  const read = await Promise.all(Array.from({ length: 100 }, () => held.readAgain()))
+  t.same([reads, read[0], read.at(-1)], [2, { reads: 1 }, { reads: 2 }])
+})
+
 t.test('directories that were left stay named until each of them is empty, whatever moves follow', async t => {
   const held = new WorkerSettings(settings, async () => ({}))
   const move = (from: string, to: string) => held.moved({ from, to, passed: [] })
