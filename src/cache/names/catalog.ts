@@ -329,7 +329,8 @@ export class Catalog {
       await this.#recordName(origin.url, name, named.entry.image.id)
       return named.entry
     }
-    if (before !== undefined && before !== image.id) this.#superseded.add(before)
+    // Not the one of before: another version may have come meanwhile, and been the name's.
+    if (named && named.entry !== entry) this.#superseded.add(named.entry.image.id)
     const checkedMs = this.#options.now()
     this.#names.set(origin, name, { entry, checkedMs, heardMs: toldBy === null ? checkedMs : null, toldBy })
     if (toldBy === null) this.#toRecheck.drop(origin, name)

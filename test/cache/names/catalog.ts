@@ -8,11 +8,13 @@ import { Catalog, type CatalogOptions } from '../../../src/cache/names/catalog.t
 import { absentMsMax, doubtfulMsMax } from '../../../src/cache/names/limits.ts'
 import { openerOfHops } from '../../../src/fleet/wire/wire.ts'
 import { IndexDatabase } from '../../../src/index/index-database.ts'
+import { deferred } from '../../fixtures/deferred.ts'
 import { keepingLogger } from '../../fixtures/keeping-logger.ts'
 import { MemoryEnvironment } from '../../fixtures/memory-environment.ts'
 import { MemoryOrigin } from '../../fixtures/memory-origin.ts'
 import { forever as signal } from '../../fixtures/rooms.ts'
 import { seeded } from '../../fixtures/seeded.ts'
+import { patienceMs, until } from '../../fixtures/until.ts'
 
 const freshMs = 60_000
 const health = { readMsMax: 60_000 }
@@ -68,6 +70,33 @@ t.test('another version is another image; the one of before is superseded, and s
   clock.nowMs = 2 * freshMs
   t.equal(await lookup(), old, 'a replica that names it again')
   t.same(catalog.superseded(), [now])
+})
+
+t.test('a version that comes while another one is recorded is superseded by that one', async t => {
+  const written = deferred()
+  let [isHeld, writes] = [false, 0]
+  const recordWithin = async (_bytes: number, _isNeeded: boolean, write: () => Promise<void>) => {
+    writes++
+    if (isHeld) await written.promise
+    await write()
+    return true
+  }
+  const { origin, clock, catalog, lookup } = world({ store: { recordWithin, health } })
+  const first = await lookup()
+  clock.nowMs = freshMs
+  origin.put('a', 4096, 2)
+  isHeld = true
+  writes = 0
+  const looking = lookup()
+  await until(() => writes > 0, patienceMs, 'a record')
+  isHeld = false
+  origin.put('a', 4096, 3)
+  const third = await catalog.lookup(origin, 'a', { signal, opener: openerOfHops(1) })
+  t.same(catalog.superseded(), [first])
+  written.resolve()
+  const second = await looking
+  t.equal(catalog.imageOfName(origin, 'a'), second)
+  t.same(catalog.superseded(), [first, third], 'or it would be known, and held, for ever')
 })
 
 t.test('after a restart names and nodes are as before, and the origin is asked nothing', async t => {
