@@ -51,6 +51,10 @@ std::size_t DiskFile::read_cached(std::uint64_t offset, std::span<std::byte> tar
   return got < 0 ? 0 : static_cast<std::size_t>(got);  // EAGAIN; EOPNOTSUPP where the file system cannot.
 }
 
+std::size_t DiskFile::read_without_io(std::uint64_t offset, std::span<std::byte> target, Pages pages) const {
+  return syscalls::is_cached(fd(), offset, target.size()) ? read_cached(offset, target, pages) : 0;
+}
+
 DiskRead DiskFile::read(std::uint64_t offset, std::span<std::byte> target, Pages pages) const {
   const InflightReads::Mark mark(reads_);
   const int fault = faults_ == nullptr ? 0 : faults_->strike(DiskOperation::read, offset, target.size());

@@ -52,6 +52,11 @@ class DiskFile {
    * then begins to read the rest, with what lies behind it.
    */
   [[nodiscard]] std::size_t read_cached(std::uint64_t offset, std::span<std::byte> target, Pages pages) const;
+  /**
+   * The same of a range that the page cache has whole; of another one, or where that cannot be told, nothing, and the kernel
+   * begins to read nothing. A begin waits, too, for the disk whose queue is full. Source: Linux block/blk-mq-tag.c, blk_mq_get_tag.
+   */
+  [[nodiscard]] std::size_t read_without_io(std::uint64_t offset, std::span<std::byte> target, Pages pages) const;
   /** Waits for the disk. */
   [[nodiscard]] DiskRead read(std::uint64_t offset, std::span<std::byte> target, Pages pages = Pages::leave) const;
   /**

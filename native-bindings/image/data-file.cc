@@ -60,12 +60,21 @@ Result<std::shared_ptr<DataFile>> DataFile::open(const std::string& path, std::u
 
 ReadOutcome DataFile::read(std::uint64_t offset, std::span<std::byte> target, Blocking patience,
                            std::uint32_t tick, disk::Pages pages) const {
-  if (patience == Blocking::no) {
-    return read_resident(*table_, geometry_, offset, target, tick, ReadOutcome::would_wait,
-                         [&](auto at, auto into) { return disk_.read_cached(at, into, pages); });
+  const auto short_means = patience == Blocking::yes ? ReadOutcome::miss : ReadOutcome::would_wait;
+  return read_resident(*table_, geometry_, offset, target, tick, short_means,
+                       [&](auto at, auto into) { return read_bytes(at, into, patience, pages); });
+}
+
+std::size_t DataFile::read_bytes(std::uint64_t offset, std::span<std::byte> target, Blocking patience,
+                                 disk::Pages pages) const {
+  switch (patience) {
+    case Blocking::no_io:
+      return disk_.read_without_io(offset, target, pages);
+    case Blocking::no:
+      return disk_.read_cached(offset, target, pages);
+    default:
+      return disk_.read(offset, target, pages).bytes;
   }
-  return read_resident(*table_, geometry_, offset, target, tick, ReadOutcome::miss,
-                       [&](auto at, auto into) { return disk_.read(at, into, pages).bytes; });
 }
 
 ReadOutcome DataFile::read_for_other(std::uint64_t offset, std::span<std::byte> target, Blocking patience) const {
@@ -73,10 +82,11 @@ ReadOutcome DataFile::read_for_other(std::uint64_t offset, std::span<std::byte> 
   if (target.empty()) return ReadOutcome::hit;
   const residency::SeqlockRead claim(*table_, geometry_, offset, target.size());
   if (!claim.whole()) return ReadOutcome::miss;
-  const bool is_patient = patience == Blocking::yes;
-  const std::size_t got = is_patient ? disk_.read(offset, target).bytes
-                                     : disk_.read_cached(offset, target, disk::Pages::leave);
-  if (got != target.size()) return is_patient ? ReadOutcome::miss : ReadOutcome::would_wait;
+  // One thread serves many hosts: a read that begins could hold it, too.
+  const bool no_io = patience == Blocking::no && syscalls::can_tell_cached();
+  if (read_bytes(offset, target, no_io ? Blocking::no_io : patience, disk::Pages::leave) != target.size()) {
+    return patience == Blocking::yes ? ReadOutcome::miss : ReadOutcome::would_wait;
+  }
   return claim.holds() ? ReadOutcome::hit : ReadOutcome::miss;
 }
 

@@ -32,8 +32,8 @@
 
 namespace parentfs::image {
 
-/** May a read wait for the disk? */
-enum class Blocking { no, yes };
+/** May a read wait for the disk? `no_io`: nor begin to read from it, see disk::DiskFile::read_without_io. */
+enum class Blocking { no_io, no, yes };
 
 /** The medium of bytes: the page cache, where the next reader finds them in memory, or the disk itself. */
 enum class Medium { page_cache, disk };
@@ -143,6 +143,9 @@ class DataFile {
   [[nodiscard]] int sync() const { return disk_.sync(); }
 
  private:
+  /** @returns how many there are */
+  [[nodiscard]] std::size_t read_bytes(std::uint64_t offset, std::span<std::byte> target, Blocking patience,
+                                       disk::Pages pages) const;
   /** Blocks that are not zeros, shared where they can be. @returns 0 or an errno */
   [[nodiscard]] int write_data(std::uint64_t offset, std::span<const std::byte> bytes, int direct_fd,
                                const CloneSource& source, std::uint64_t& cloned_bytes) const;

@@ -16,12 +16,14 @@ std::shared_ptr<AbandonableReads::Entry> AbandonableReads::add(DeferredRead read
   auto entry = std::make_shared<Entry>(std::move(read), request);
   const Lock lock(mutex_);
   entry->place_ = entries_.insert(entries_.end(), entry);
+  waiting_.store(entries_.size(), std::memory_order_relaxed);
   return entry;
 }
 
 void AbandonableReads::done(const Entry& entry) {
   const Lock lock(mutex_);
   entries_.erase(entry.place_);
+  waiting_.store(entries_.size(), std::memory_order_relaxed);
   changed_.notify_all();  // Under the mutex: a drain destroys this object.
 }
 

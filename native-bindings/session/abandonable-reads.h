@@ -52,6 +52,8 @@ class AbandonableReads {
   using Entries = std::vector<std::shared_ptr<Entry>>;
 
   [[nodiscard]] std::shared_ptr<Entry> add(DeferredRead read, std::span<const std::byte> request) EXCLUDES(mutex_);
+  /** Entries that are not done. From any thread, and cheap. */
+  [[nodiscard]] std::size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
   /** A claimed entry has been answered. Nothing of its session may be used after this. */
   void done(const Entry& entry) EXCLUDES(mutex_);
   /** SeqlockRead what waits for longer than `age`. The caller answers each, and calls `done`. */
@@ -65,6 +67,7 @@ class AbandonableReads {
  private:
   Mutex mutex_;
   Condition changed_;
+  std::atomic<std::size_t> waiting_{0};
   /** In the order of `since_`. */
   std::list<std::shared_ptr<Entry>> entries_ GUARDED_BY(mutex_);
 };

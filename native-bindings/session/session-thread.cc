@@ -105,7 +105,8 @@ SessionThread::Answer SessionThread::answer_read(std::uint64_t unique, const Pla
       sample(*file, offset, deferred.length);
       return image::ReadOutcome::hit;
     }
-    const auto found = file->read(offset, reply.bytes(deferred.length), image::Blocking::no, tick, deferred.pages);
+    const auto blocking = sink_.may_begin_io() ? image::Blocking::no : image::Blocking::no_io;
+    const auto found = file->read(offset, reply.bytes(deferred.length), blocking, tick, deferred.pages);
     if (found == image::ReadOutcome::would_wait) deferred.file = file;
     if (found != image::ReadOutcome::miss) sample(*file, offset, deferred.length);
     if (found == image::ReadOutcome::hit) {

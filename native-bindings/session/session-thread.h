@@ -59,6 +59,8 @@ class RequestSink {
   virtual void forward(std::span<const std::byte> request) = 0;
   /** Answer from a store thread; forward `request` if that fails. */
   virtual void defer(DeferredRead read, std::span<const std::byte> request) = 0;
+  /** May the kernel begin to read from the disk for a hit that the page cache lacks? Asked for each. */
+  [[nodiscard]] virtual bool may_begin_io() const = 0;
   /** Report that a range of the read-ahead buffer is read. */
   virtual void buffer_touched(const ReadRange& read) = 0;
   /** A stream that drops its pages behind it has read this, as a hit. Must not block. */

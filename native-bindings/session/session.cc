@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "image/drop-behind.h"
+#include "syscalls/files.h"
 
 namespace parentfs::session {
 
@@ -163,6 +164,12 @@ void Session::defer(DeferredRead read, std::span<const std::byte> request) {
   if (!taken && entry->claim()) finish_deferred(*entry, {}, false);
 }
 
+bool Session::may_begin_io() const {
+  if (!may_defer_.load(std::memory_order_relaxed)) return false;
+  // Where nobody can tell what the page cache has, hits of it would wait behind those of the disk.
+  return deferred_.waiting() < waiting_for_disk_max || !syscalls::can_tell_cached();
+}
+
 void Session::finish_deferred(AbandonableReads::Entry& entry, std::span<std::byte> scratch, bool hit) {
   if (hit) {
     const DeferredRead& read = entry.read();
@@ -237,6 +244,7 @@ bool Session::answer_fetched(const DeferredRead& read, Fetches fetches) const {
   const ReplyBuffer reply(memory.bytes());
   const std::span<std::byte> target = reply.bytes(read.length);
   const auto tick = clock_.tick.load(std::memory_order_relaxed);
+  const auto blocking = may_begin_io() ? image::Blocking::no : image::Blocking::no_io;
   for (std::uint64_t at = read.offset; at < end;) {
     const auto found = std::ranges::find_if(fetches, [&](const auto& fetch) { return has(*fetch, at); });
     std::uint64_t stop = end;
@@ -246,7 +254,7 @@ bool Session::answer_fetched(const DeferredRead& read, Fetches fetches) const {
     } else {
       for (const auto& fetch : fetches) if (fetch->offset > at) stop = std::min(stop, fetch->offset);
       const auto part = target.subspan(at - read.offset, stop - at);
-      if (read.file->read(at, part, image::Blocking::no, tick) != image::ReadOutcome::hit) return false;
+      if (read.file->read(at, part, blocking, tick) != image::ReadOutcome::hit) return false;
     }
     at = stop;
   }

@@ -35,6 +35,12 @@ class Session final : private RequestSink {
   /** The time that the end waits for answers from the disk: far longer than a healthy one takes. */
   static constexpr std::chrono::milliseconds stop_patience{2000};
 
+  /**
+   * READs that wait for the disk before session threads begin no more reads of it: a disk that hangs holds a thread that
+   * does, once its queue is full. Linux queues 64 requests of a SATA disk, and a READ may be several.
+   */
+  static constexpr std::size_t waiting_for_disk_max = 16;
+
   struct Events {
     /**
      * `take_requests` or `take_reports` have something. Called from any thread, once for each until taken; must not
@@ -66,7 +72,10 @@ class Session final : private RequestSink {
   /** Are there reports that may wait for others, or such that may not? */
   [[nodiscard]] bool has_reports() { return !reports_.empty(); }
   [[nodiscard]] bool reports_urgent() { return reports_.urgent(); }
-  /** May a hit that the page cache does not answer go to a store thread? Otherwise it is handed over. */
+  /**
+   * May a hit that the page cache does not answer go to a store thread? Otherwise it is handed over, and so is each where
+   * nobody can tell what the page cache has.
+   */
   void defer_reads(bool allowed) { may_defer_.store(allowed, std::memory_order_relaxed); }
   /**
    * Hand over what a store thread has not answered within `age`; its answer is dropped when it comes.
@@ -107,6 +116,7 @@ class Session final : private RequestSink {
   /** The same of one that has waited for an origin. */
   void hand_over(std::span<const std::byte> request, std::chrono::nanoseconds waited);
   void defer(DeferredRead read, std::span<const std::byte> request) override;
+  bool may_begin_io() const override;
   void buffer_touched(const ReadRange& read) override;
   void passed(const std::shared_ptr<image::DataFile>& file, std::uint64_t offset, std::size_t length) override;
   bool fetch(DeferredRead read, std::span<const std::byte> request) override;

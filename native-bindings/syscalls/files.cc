@@ -31,6 +31,22 @@ void forgo_access_times(int fd) {
   if (flags >= 0) (void)::fcntl(fd, F_SETFL, flags | O_NOATIME);
 }
 
+struct PageRange {
+  std::uint64_t offset;
+  std::uint64_t length;
+};
+struct CachedPages {
+  std::uint64_t cached;
+  std::uint64_t others[4];
+};
+
+/** @returns false, with errno, where it cannot tell */
+bool cachestat(int fd, PageRange range, CachedPages& pages) {
+  // One number on every architecture.
+  constexpr long number = 451;
+  return ::syscall(number, fd, &range, &pages, 0) == 0;
+}
+
 }  // namespace
 
 Result<OwnedFd> open_plain(const std::string& path, int flags) {
@@ -133,19 +149,16 @@ Result<bool> open_elsewhere(int fd) {
 }
 
 bool is_cached(int fd, std::uint64_t offset, std::uint64_t length) {
-  struct Range {
-    std::uint64_t offset;
-    std::uint64_t length;
-  } range{.offset = offset, .length = length};
-  struct Pages {
-    std::uint64_t cached;
-    std::uint64_t others[4];
-  } pages{};
-  // One number on every architecture.
-  constexpr long cachestat_number = 451;
+  CachedPages pages{};
   static const auto page_bytes = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  if (length == 0 || ::syscall(cachestat_number, fd, &range, &pages, 0) != 0) return length == 0;
+  if (length == 0 || !cachestat(fd, {.offset = offset, .length = length}, pages)) return length == 0;
   return pages.cached == (offset + length - 1) / page_bytes - offset / page_bytes + 1;
+}
+
+bool can_tell_cached() {
+  CachedPages pages{};
+  static const bool is_known = !cachestat(-1, {}, pages) && errno == EBADF;
+  return is_known;
 }
 
 int sync_data(int fd) { return ::fdatasync(fd) == 0 ? 0 : errno; }

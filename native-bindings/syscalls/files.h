@@ -75,6 +75,8 @@ bool can_read_with(int fd, int flags);
  * Source: Linux include/uapi/linux/mman.h, cachestat.
  */
 bool is_cached(int fd, std::uint64_t offset, std::uint64_t length);
+/** Can it be told here? */
+bool can_tell_cached();
 /** fdatasync. @returns 0 or an errno. */
 int sync_data(int fd);
 Result<Usage> usage(int fd);

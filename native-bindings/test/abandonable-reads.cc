@@ -3,6 +3,7 @@
 
 #include "test/fake-kernel.h"
 #include "test/sick-disk.h"
+#include "syscalls/files.h"
 #include "test/suites.h"
 
 namespace parentfs::test {
@@ -82,6 +83,50 @@ void not_allowed(Checks& t) {
   CHECK(until([&] { return rig.session.counters().deferred == 1; }));
 }
 
+/** Of a block, also while it is being read. */
+bool has_page(const SickDisk& disk, std::uint64_t block) {
+  return syscalls::is_cached(disk.file->fd(), block * block_bytes, block_bytes);
+}
+
+/** Blocks 0, 20 and 40 are on the disk, and not in memory. @returns false, and skips, where that cannot be seen */
+bool is_on_disk_alone(Checks& t, const SickDisk& disk) {
+  CHECK(disk.promote(20) == 0 && disk.promote(40) == 0 && syscalls::sync_data(disk.file->fd()) == 0);
+  CHECK(syscalls::drop_pages(disk.file->fd(), 0, 64 * block_bytes) == 0);
+  const bool is_so = syscalls::can_tell_cached() && pages_of(*disk.file, 64 * block_bytes) == 0;
+  if (!is_so) t.skip("the kernel cannot tell what the page cache has (Linux 6.5), or the files lie in memory");
+  return is_so;
+}
+
+void begins_nothing(Checks& t) {
+  HangingRig hanging;
+  if (!is_on_disk_alone(t, hanging.disk)) return;
+  hanging.disk.say("");
+  const auto request = read_request(7, 1, 40 * block_bytes, block_bytes);
+  hanging.rig.session.defer_reads(false);
+  hanging.rig.kernel.ask(request);
+  CHECK(hanging.rig.next_forwarded() == request);
+  CHECK(!has_page(hanging.disk, 40));
+}
+
+/** One read fewer than the bound begins; the next one is left to the store thread, which hangs. */
+void begins_no_more(Checks& t) {
+  HangingRig hanging;
+  if (!is_on_disk_alone(t, hanging.disk)) return;
+  const SickDisk& disk = hanging.disk;
+  disk.say("read stall 3600000 0 4096");
+  for (std::uint64_t k = 0; k + 1 < session::Session::waiting_for_disk_max; k++) CHECK(hanging.ask(k));
+  bool is_answered = false;
+  const auto waits = [&](std::uint64_t block) {
+    const auto held = disk.file.use_count();
+    hanging.rig.kernel.ask(read_request(block, 1, block * block_bytes, block_bytes));
+    return until([&] { return (is_answered = hanging.rig.kernel.answer(0).has_value()) || disk.file.use_count() > held; });
+  };
+  // A disk that is quick enough answers it.
+  CHECK(waits(20) && (is_answered || has_page(disk, 20)));
+  CHECK(hanging.ask(100));
+  CHECK(waits(40) && !is_answered && !has_page(disk, 40));
+}
+
 /** The store thread comes back when the session is long gone: it must not touch it. */
 void hung_at_the_end(Checks& t) {
   const SickDisk disk(64 * block_bytes, block_bytes);
@@ -113,6 +158,8 @@ Tests deferred_reads_tests() {
       {"a READ that is overdue is handed over once, and its late answer is dropped", overdue},
       {"a READ that is answered in time is not handed over", answered_in_time},
       {"when READs may not be deferred, only the page cache answers", not_allowed},
+      {"when READs may not be deferred, no read of the disk begins", begins_nothing},
+      {"session threads begin no read of the disk while many wait for it", begins_no_more},
       {"a session ends although a store thread hangs, which then keeps off it", hung_at_the_end},
   };
 }

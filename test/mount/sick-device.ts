@@ -4,13 +4,14 @@
  * layer of faults.
  */
 import { statfsSync, statSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { fetchStatus } from '../../src/admin/admin-client.ts'
 import { runtimeDirectory, runtimeSurroundings, socketPath } from '../../src/admin/socket-path.ts'
 import { awakeClock } from '../fixtures/awake-clock.ts'
 import { cannotMount, isRunning, logs, type Place, statusOf, stop } from '../fixtures/daemon.ts'
-import { writeSample } from '../fixtures/images.ts'
+import { sampleBytes, writeSample } from '../fixtures/images.ts'
 import { makeLoopDisk } from '../fixtures/loop-disk.ts'
 import { longestMsMax, patient, patientAt, recoveryMsMax } from '../fixtures/patient.ts'
 import { attempt, run } from '../fixtures/run.ts'
@@ -18,7 +19,7 @@ import { seed } from '../fixtures/seeded.ts'
 import { makeSickDevice, noSickDevice } from '../fixtures/sick-device.ts'
 import { until } from '../fixtures/until.ts'
 
-const MiB = 1024 ** 2
+const [KiB, MiB] = [1024, 1024 ** 2]
 const image = { seed, sizeBytes: 32 * MiB, dataShare: 1 }
 
 t.test('a file system that the kernel makes read-only', { skip: cannotMount }, async t => {
@@ -140,6 +141,39 @@ t.test('a device that hangs for ten seconds, under hits, misses and promotions',
   const longestMs = await answers.finish()
   t.comment(`the longest answer of the admin socket: ${longestMs} ms`)
   t.ok(longestMs < longestMsMax, `it answered within ${longestMs} ms all the time`)
+  t.equal(await stop(sick.daemon), 0)
+})
+
+t.test('a device that hangs under more reads than it queues', device, async t => {
+  const disk = await makeSickDevice(t, 200 * MiB)
+  const large = { seed, sizeBytes: 60 * MiB, dataShare: 1 }
+  const sick = await patient(t, large, disk, '--no-passthrough')
+  const file = await open(join(sick.where.mountpoint, 'a.raw'), 0o40000) // O_DIRECT
+  for (let at = 0; at < large.sizeBytes; at += MiB) await file.read(Buffer.alloc(MiB), 0, MiB, at)
+  await sick.isResident(large.sizeBytes)
+  await forgetPages(sick.where)
+  t.teardown(() => disk.hang(false))
+  disk.hang(true)
+  let [answered, wrong] = [0, 0]
+  const read = async (at: number) => {
+    const bytes = Buffer.alloc(4096)
+    await file.read(bytes, 0, bytes.length, at)
+    answered++
+    if (!bytes.equals(sampleBytes(large, at, bytes.length))) wrong++
+  }
+  // Linux queues 128 requests of a loop device: a thread that begins one more waits for the device.
+  const places = Array.from({ length: 240 }, (_, k) => k * 256 * KiB)
+  const all = Promise.all(places.map(read))
+  try {
+    await until(() => answered === places.length, recoveryMsMax, 'every read to be answered')
+  } finally {
+    disk.hang(false)
+  }
+  await all
+  t.equal(wrong, 0)
+  await file.close()
+  await sick.becomes('healthy')
+  t.equal(sick.changes()[0], 'healthy bypass')
   t.equal(await stop(sick.daemon), 0)
 })
 
