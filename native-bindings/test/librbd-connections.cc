@@ -134,6 +134,18 @@ void full_connection(Checks& t) {
   std::printf("  full after %llu asks\n", static_cast<unsigned long long>(asked));
 }
 
+/** What a client hears within ten seconds, until it ends with `last`. */
+std::string heard_by(const OwnedFd& client, const std::string& last) {
+  std::string heard;
+  (void)until([&] {
+    std::array<char, 256> place{};
+    const ssize_t got = ::recv(client.get(), place.data(), place.size(), MSG_DONTWAIT);
+    if (got > 0) heard.append(place.data(), static_cast<std::size_t>(got));
+    return heard.ends_with(last);
+  }, std::chrono::seconds(10));
+  return heard;
+}
+
 /**
  * A worker has died in the middle of two answers, the first of three frames.
  * @param sent those of the answers that went
@@ -166,15 +178,7 @@ std::string answers_after(std::uint32_t sent, bool is_taken) {
   const librbd::Responder responder(std::move(theirs), "/view", std::make_shared<librbd::ParentTable>([] {}));
   (void)until([&] { return slot.count == 0; });
   say(4);
-  std::string heard;
-  const std::string last = frame_of(FrameType::read_rados, 4, "");
-  (void)until([&] {
-    std::array<char, 256> place{};
-    const ssize_t got = ::recv(client.get(), place.data(), place.size(), MSG_DONTWAIT);
-    if (got > 0) heard.append(place.data(), static_cast<std::size_t>(got));
-    return heard.ends_with(last);
-  }, std::chrono::seconds(10));
-  return heard;
+  return heard_by(client, frame_of(FrameType::read_rados, 4, ""));
 }
 
 void answers_once(Checks& t) {
@@ -183,6 +187,58 @@ void answers_once(Checks& t) {
   CHECK(answers_after(1, false) == of(2) + of(3) + of(4));
   CHECK(answers_after(0, false) == of(1) + of(2) + of(3) + of(4));
   CHECK(answers_after(2, true) == of(3) + of(4));
+}
+
+std::pair<OwnedFd, OwnedFd> connected_pair() {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) std::abort();
+  return {OwnedFd(ends[0]), OwnedFd(ends[1])};
+}
+
+void say(const OwnedFd& client, const std::string& frames) {
+  if (::send(client.get(), frames.data(), frames.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(frames.size())) std::abort();
+}
+
+void slot_over_the_bound(Checks& t) {
+  auto [ours, theirs] = std::move(librbd::make_channel().value());
+  const OwnedFd memory = std::move(librbd::AnswerJournal::make().value());
+  const auto [over, over_server] = connected_pair();
+  const auto [last, last_server] = connected_pair();
+  constexpr std::uint32_t most = librbd::AnswerJournal::connections_max;
+  CHECK(librbd::hand_over(ours.get(), {.connection = 0, .slot = 0, .padding = 0}, memory.get()) == 0);
+  CHECK(librbd::hand_over(ours.get(), {.connection = 1, .slot = most, .padding = 0}, over_server.get()) == 0);
+  CHECK(librbd::hand_over(ours.get(), {.connection = 2, .slot = most - 1, .padding = 0}, last_server.get()) == 0);
+  const librbd::Responder responder(std::move(theirs), "/view", std::make_shared<librbd::ParentTable>([] {}));
+  for (const OwnedFd* client : {&over, &last}) say(*client, ask_frame(1));
+  const std::string answer = frame_of(FrameType::read_rados, 1, "");
+  CHECK(heard_by(last, answer) == answer);
+  CHECK(responder.counters().connections == 1);
+}
+
+/** Of an object that does not exist: clients that say no version crash on an empty path. */
+void absent_by_version(Checks& t) {
+  const auto text = [](const std::string& words) {
+    std::string payload;
+    append(payload, static_cast<std::uint32_t>(words.size()));
+    return payload + words;
+  };
+  const auto table = std::make_shared<librbd::ParentTable>([] {});
+  librbd::KnownParent parent;
+  parent.image = 0x80000007;
+  parent.order = 22;
+  parent.size_bytes = std::uint64_t{3} << 22U;
+  parent.existing = {std::byte{0}};
+  table->set({.pool_id = 1, .snapshot_id = 4, .name_space = "", .prefix = "rbd_data.1"}, parent);
+  Directory directory;
+  const std::string path = directory.file("sock");
+  librbd::Keeper keeper(std::move(librbd::listen_at(path, 0600, -1).value()));
+  const librbd::Responder responder(std::move(keeper.attach().value()), "/view", table);
+  for (const auto& [said, wanted] : {std::pair<std::string, std::string>{text("17.2.0"), ""}, {text(""), "/view/absent"}, {"", "/view/absent"}}) {
+    const OwnedFd client = connection_to(path);
+    say(client, frame_of(FrameType::register_client, 1, said) + ask_frame(2));
+    const std::string answer = frame_of(FrameType::path, 2, text(wanted));
+    CHECK(heard_by(client, answer) == frame_of(FrameType::registered, 1, "") + answer);
+  }
 }
 
 /** The connection over the bound is closed at once, and counted; one that ends makes room. */
@@ -319,6 +375,8 @@ Tests librbd_connection_tests() {
   return {{"librbd: what a worker that died has answered is answered once", answers_once},
           {"librbd: a client that takes its answers late gets all of them", full_connection},
           {"librbd: one connection more than there may be is closed", connections_over_the_bound},
+          {"librbd: a connection at a place behind the journal's last is not taken", slot_over_the_bound},
+          {"librbd: an object that does not exist has an empty path for clients that say their version", absent_by_version},
           {"librbd: connections outlive their keeper", kept_connections},
           {"librbd: mutated frames end nothing but their own connection", mutated}};
 }

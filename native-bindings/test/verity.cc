@@ -100,6 +100,30 @@ void wrong_blocks(Checks& t) {
   CHECK(proof->find(4096, std::span(bytes).subspan(4096, 4096 * 20 + 1)).block == 21);
 }
 
+void threads_without_blocks(Checks& t) {
+  if (!has_openssl(t)) return;
+  for (const std::size_t blocks : {1, 3, 9}) {
+    const auto bytes = varied(blocks * 4096);
+    std::vector<std::byte> wanted(blocks * 32);
+    hash().hash_blocks(bytes, 4096, wanted.data());
+    std::vector<std::byte> digests(wanted.size());
+    hash().hash_all(bytes, 4096, digests.data(), 8);
+    CHECK(digests == wanted);
+  }
+}
+
+void known_to_the_end(Checks& t) {
+  if (!has_openssl(t)) return;
+  verity::TreeProof proof(std::make_shared<verity::LeafCache>(1 << 20), hash(),
+                          {.data_blocks = 200, .data_block_bytes = 4096, .digests_per_leaf = 128});
+  constexpr std::uint64_t first_leaf = std::uint64_t{128} * 4096;
+  constexpr std::uint64_t all = std::uint64_t{200} * 4096;
+  CHECK(proof.put(0, std::vector<std::byte>(4096)));
+  CHECK(proof.knows(0, first_leaf) && !proof.knows(first_leaf - 4096, 8192) && !proof.knows(first_leaf, 4096));
+  CHECK(proof.put(1, std::vector<std::byte>(4096)));
+  CHECK(proof.knows(0, all) && !proof.knows(0, all + 1));
+}
+
 void leaves(Checks& t) {
   verity::LeafCache cache(3 * 100);
   const auto leaf = [] { return std::make_shared<const std::vector<std::byte>>(100); };
@@ -111,6 +135,9 @@ void leaves(Checks& t) {
   CHECK(cache.use(one, 0) && !cache.use(one, 1) && cache.use(one, 2) && cache.use(two, 0));
   cache.remove(one);
   CHECK(cache.bytes() == 100 && !cache.use(one, 0) && cache.use(two, 0));
+  verity::LeafCache small(50);
+  small.put(one, 0, leaf());
+  CHECK(small.use(one, 0));  // Without it, no block of it could ever be proven.
 }
 
 void reader(Checks& t) {
@@ -136,6 +163,36 @@ void reader(Checks& t) {
   CHECK(read(4096, true, true) && right == 0 && proof->take_wrong() == std::vector<std::uint64_t>{2});
   CHECK(read(4096, false, false) && right == 0 && proof->take_wrong().empty());
   CHECK(!read(std::uint64_t{7} * 4096, false, true));  // It ends behind the data.
+}
+
+/** Readers hold both threads, and as many answers wait as may: one more is proven where it came. */
+void full_queue(Checks& t) {
+  if (!has_openssl(t)) return;
+  std::vector<std::byte> bytes(4096, std::byte{7});
+  const auto origin = std::make_shared<FakeOrigin>();
+  verity::ProvingReader reader(origin, proof_of(bytes), std::make_shared<verity::ProofThreads>());
+  const auto here = std::this_thread::get_id();
+  std::atomic<bool> is_held{true};
+  std::atomic<std::size_t> answered{0};
+  const auto done = [&](bool is_right) {
+    t.hold(is_right, "right", __FILE__, __LINE__);
+    answered++;
+    if (std::this_thread::get_id() != here) is_held.wait(true);
+  };
+  const auto answer = [&] {
+    CHECK(reader.read(0, bytes, done));
+    origin->next(t).done(true);
+  };
+  for (unsigned k = 0; k < verity::ProofThreads::threads_max; k++) answer();
+  CHECK(until([&] { return answered == verity::ProofThreads::threads_max; }));
+  for (std::size_t k = 0; k < verity::ProofThreads::waiting_max; k++) answer();
+  CHECK(answered == verity::ProofThreads::threads_max);
+  answer();
+  CHECK(answered == verity::ProofThreads::threads_max + 1);
+  is_held = false;
+  is_held.notify_all();
+  constexpr std::size_t all = verity::ProofThreads::threads_max + verity::ProofThreads::waiting_max + 1;
+  CHECK(until([&] { return answered == all; }, std::chrono::seconds(20)));
 }
 
 void many_threads(Checks& t) {
@@ -173,7 +230,10 @@ Tests verity_tests() {
   using namespace verity_suite;
   return {{"the least recently used leaves leave memory first", leaves},
           {"digests in lanes are those of OpenSSL", lanes},
+          {"digests by more threads than there are blocks for are the same", threads_without_blocks},
           {"the first wrong block of a range is located", wrong_blocks},
+          {"a range is known when all its leaves are here, to the last block", known_to_the_end},
+          {"an answer that finds the queue of proofs full is proven where it came", full_queue},
           {"a read of a session thread is right when it is proven", reader},
           {"a tree proves for many threads at once", many_threads},
           {"what is no certificate and no signature is complained about", signatures}};
