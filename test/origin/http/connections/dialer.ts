@@ -2,9 +2,11 @@
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
+import { syncBuiltinESMExports } from 'node:module'
 import { type AddressInfo, createServer as createNetServer, type LookupFunction } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import tls from 'node:tls'
 import t, { type Test } from 'tap'
 import { identify } from '../../../../src/base/image.ts'
 import { loadAddon } from '../../../../src/native/addon.ts'
@@ -149,6 +151,26 @@ for (const scheme of ['http', 'https'] as const) {
     await t.rejects(other.lookup('a.img', { signal }), { code: 'origin-unreachable', message: /certificate/ })
   })
 }
+
+t.test('the authorities are read once for all connections of Node', { skip: noCertificates }, async t => {
+  const url = await startHttps(directoryOf(t), identity!, t)
+  const { createSecureContext } = tls
+  let contexts = 0
+  const counting: typeof createSecureContext = options => {
+    contexts++
+    return createSecureContext(options)
+  }
+  const patch = (made: typeof createSecureContext) => {
+    tls.createSecureContext = made
+    syncBuiltinESMExports()
+  }
+  patch(counting)
+  t.teardown(() => patch(createSecureContext))
+  const origin = new HttpOrigin(url, { ca: identity!.cert })
+  t.teardown(() => origin.close())
+  await Promise.all(Array.from({ length: 4 }, () => origin.lookup('a.img', { signal })))
+  t.equal(contexts, 1)
+})
 
 t.test('a proxy that is away, refuses, or talks nonsense', { skip: noCertificates }, async t => {
   const url = await hidden(t, 'https')
