@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "rbd/library.h"
+#include "rbd/read-memory.h"
 #include "threads/detached-pool.h"
 
 namespace parentfs::rbd {
@@ -25,13 +26,14 @@ struct Problem {
   const char* call = "";
 };
 
-/** The threads of one connection. */
+/** The threads of one connection, and the memory that its reads share. */
 struct CephThreads {
   CephThreads(unsigned calls_count, std::size_t waiting_max) : calls(calls_count, waiting_max), sends(1, waiting_max) {}
   /** For calls that block. */
   threads::DetachedPool calls;
   /** For sending reads: the library makes the sender wait while it has too much under way. */
   threads::DetachedPool sends;
+  ReadMemory memory;
 };
 
 struct ClusterOptions {

@@ -27,7 +27,7 @@ class ImageReader final : public image::OriginReader {
   bool read(std::uint64_t offset, std::span<std::byte> target, Done done) override {
     const auto image = image_.lock();
     if (!image) return false;
-    return read_image(image, offset, target.size(), std::make_shared<Target>(target),
+    return read_image(image, offset, target.size(), std::make_shared<Target>(target, Target::Reader::stays),
                       [image, done = std::move(done)](const ImageRead& read) {
                         const bool is_right = read.problem.error == 0;
                         if (is_right && (read.has_zeros || image->has_parent())) confirm(image, done);
@@ -54,7 +54,8 @@ class ObjectReader final : public image::OriginReader {
   /** The cluster compares the version in the operation that reads. */
   bool read(std::uint64_t offset, std::span<std::byte> target, Done done) override {
     const auto pool = pool_.lock();
-    return pool && read_object(pool, name_, version_, offset, target.size(), std::make_shared<Target>(target),
+    const auto place = std::make_shared<Target>(target, Target::Reader::stays);
+    return pool && read_object(pool, name_, version_, offset, target.size(), place,
                                [done = std::move(done)](const Problem& problem) { done(problem.error == 0); });
   }
 

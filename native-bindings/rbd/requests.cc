@@ -30,22 +30,43 @@ bool has_zero_piece(std::span<const std::byte> bytes, std::uint64_t offset, std:
   return false;
 }
 
-/** Memory that has not been written yet. */
-struct Buffer {
-  explicit Buffer(std::size_t length) : bytes(std::make_unique_for_overwrite<std::byte[]>(length)), size(length) {}
-  std::unique_ptr<std::byte[]> bytes;
-  std::size_t size;
-  [[nodiscard]] char* chars() { return reinterpret_cast<char*>(bytes.get()); }
-  [[nodiscard]] std::span<const std::byte> first(std::size_t count) const { return {bytes.get(), count}; }
+/** The place into which the library reads: the target where its reader stays, else memory of the connection. */
+class Place {
+ public:
+  /** @param memory lives longer */
+  Place(ReadMemory& memory, std::shared_ptr<Target> target, std::size_t length)
+      : memory_(memory), target_(std::move(target)), bytes_(target_->staying()) {
+    if (!bytes_.empty()) return;
+    own_ = memory_.take(length);
+    bytes_ = {own_.get(), length};
+  }
+  ~Place() {
+    if (own_) memory_.give_back(std::move(own_), bytes_.size());
+  }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+
+  [[nodiscard]] char* chars() { return reinterpret_cast<char*>(bytes_.data()); }
+  [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
+  /** All has been read: it is in the target from now on. */
+  void filled() {
+    if (own_) target_->put(bytes_);
+  }
+
+ private:
+  ReadMemory& memory_;
+  const std::shared_ptr<Target> target_;
+  ReadMemory::Bytes own_;
+  std::span<std::byte> bytes_;
 };
 
 struct ImageRequest {
-  explicit ImageRequest(std::size_t length) : buffer(length) {}
+  ImageRequest(std::shared_ptr<Image> of, std::shared_ptr<Target> target, std::size_t length)
+      : image(std::move(of)), place(image->pool()->threads().memory, std::move(target), length) {}
 
-  std::shared_ptr<Image> image;
+  const std::shared_ptr<Image> image;
+  Place place;  // Ends before the image: that may be what keeps the memory.
   std::uint64_t offset = 0;
-  Buffer buffer;
-  std::shared_ptr<Target> target;
   std::function<void(ImageRead)> answer;
 
   void send() {
@@ -53,7 +74,7 @@ struct ImageRequest {
     rbd_completion_t completion = nullptr;
     int result = library.rbd_aio_create_completion(this, &ImageRequest::completed, &completion);
     if (result < 0) return finish(result);
-    result = library.rbd_aio_read(image->handle(), offset, buffer.size, buffer.chars(), completion);
+    result = library.rbd_aio_read(image->handle(), offset, place.bytes().size(), place.chars(), completion);
     if (result == 0) return;
     library.rbd_aio_release(completion);
     finish(result);
@@ -71,14 +92,13 @@ struct ImageRequest {
   void finish(ssize_t result) {
     const std::unique_ptr<ImageRequest> self(this);
     // Fewer bytes than asked: the image has become shorter.
-    if (result >= 0 && static_cast<std::size_t>(result) != buffer.size) result = -ESTALE;
+    if (result >= 0 && static_cast<std::size_t>(result) != place.bytes().size()) result = -ESTALE;
     if (result < 0) {
       answer({.problem = {.error = static_cast<int>(-result), .call = "rbd_aio_read"}});
       return;
     }
-    const auto bytes = buffer.first(buffer.size);
-    target->put(bytes);
-    answer({.problem = {}, .has_zeros = has_zero_piece(bytes, offset, image->unit_bytes())});
+    place.filled();
+    answer({.problem = {}, .has_zeros = has_zero_piece(place.bytes(), offset, image->unit_bytes())});
   }
 };
 
@@ -127,21 +147,20 @@ struct ObjectRequest {
 };
 
 struct ObjectRead final : ObjectRequest {
-  ObjectRead(std::shared_ptr<Pool> of, std::string object, std::size_t length)
-      : ObjectRequest(std::move(of), std::move(object)), buffer(length) {}
+  ObjectRead(std::shared_ptr<Pool> of, std::string object, std::shared_ptr<Target> target, std::size_t length)
+      : ObjectRequest(std::move(of), std::move(object)), place(pool->threads().memory, std::move(target), length) {}
   std::uint64_t version = 0;
   std::uint64_t offset = 0;
-  Buffer buffer;
+  Place place;
   std::size_t bytes_read = 0;
   int read_result = 0;
-  std::shared_ptr<Target> target;
   std::function<void(Problem)> answer;
 
   int call(rados_completion_t completion) override {
     const Library& library = pool->library();
     rados_read_op_t operation = library.rados_create_read_op();
     library.rados_read_op_assert_version(operation, version);
-    library.rados_read_op_read(operation, offset, buffer.size, buffer.chars(), &bytes_read, &read_result);
+    library.rados_read_op_read(operation, offset, place.bytes().size(), place.chars(), &bytes_read, &read_result);
     const int result = library.rados_aio_read_op_operate(operation, pool->handle(), completion, name.c_str(), 0);
     library.rados_release_read_op(operation);
     return result;
@@ -149,8 +168,8 @@ struct ObjectRead final : ObjectRequest {
 
   void finish(int result, std::uint64_t /*version*/) override {
     if (result >= 0 && read_result < 0) result = read_result;
-    if (result >= 0 && bytes_read != buffer.size) result = -ESTALE;
-    if (result >= 0) target->put(buffer.first(buffer.size));
+    if (result >= 0 && bytes_read != place.bytes().size()) result = -ESTALE;
+    if (result >= 0) place.filled();
     answer(problem_of(result, "rados_aio_read_op_operate"));
   }
 };
@@ -179,12 +198,12 @@ struct ObjectStat final : ObjectRequest {
  */
 struct SnapshotQuestion final : ObjectRequest {
   using ObjectRequest::ObjectRequest;
-  Buffer buffer{snapshot_answer_bytes};
+  std::vector<char> buffer = std::vector<char>(snapshot_answer_bytes);
   std::function<void(SnapshotIds)> answer;
 
   int call(rados_completion_t completion) override {
     return pool->library().rados_aio_exec(pool->handle(), name.c_str(), completion, "rbd", "get_snapcontext", "", 0,
-                                          buffer.chars(), buffer.size);
+                                          buffer.data(), buffer.size());
   }
 
   void finish(int result, std::uint64_t /*version*/) override {
@@ -192,13 +211,13 @@ struct SnapshotQuestion final : ObjectRequest {
     std::uint32_t count = 0;
     constexpr std::size_t head_bytes = sizeof(std::uint64_t) + sizeof count;
     const auto length = static_cast<std::size_t>(std::max(result, 0));
-    if (result >= 0 && length >= head_bytes) std::memcpy(&count, buffer.bytes.get() + sizeof(std::uint64_t), sizeof count);
+    if (result >= 0 && length >= head_bytes) std::memcpy(&count, buffer.data() + sizeof(std::uint64_t), sizeof count);
     if (result >= 0 && length != head_bytes + count * sizeof(std::uint64_t)) {
       found.problem = {.error = EBADMSG, .call = "rados_aio_exec"};
     }
     if (found.problem.error == 0) {
       found.ids.resize(count);
-      std::memcpy(found.ids.data(), buffer.bytes.get() + head_bytes, count * sizeof(std::uint64_t));
+      std::memcpy(found.ids.data(), buffer.data() + head_bytes, count * sizeof(std::uint64_t));
     }
     answer(std::move(found));
   }
@@ -228,10 +247,8 @@ void Target::leave() {
 
 bool read_image(const std::shared_ptr<Image>& image, std::uint64_t offset, std::size_t length,
                 std::shared_ptr<Target> target, std::function<void(ImageRead)> answer) {
-  auto request = std::make_unique<ImageRequest>(length);
-  request->image = image;
+  auto request = std::make_unique<ImageRequest>(image, std::move(target), length);
   request->offset = offset;
-  request->target = std::move(target);
   request->answer = std::move(answer);
   return submit(image->pool()->threads(), std::move(request));
 }
@@ -239,10 +256,9 @@ bool read_image(const std::shared_ptr<Image>& image, std::uint64_t offset, std::
 bool read_object(const std::shared_ptr<Pool>& pool, const std::string& name, std::uint64_t version,
                  std::uint64_t offset, std::size_t length, std::shared_ptr<Target> target,
                  std::function<void(Problem)> answer) {
-  auto request = std::make_unique<ObjectRead>(pool, name, length);
+  auto request = std::make_unique<ObjectRead>(pool, name, std::move(target), length);
   request->version = version;
   request->offset = offset;
-  request->target = std::move(target);
   request->answer = std::move(answer);
   return submit(pool->threads(), std::move(request));
 }

@@ -22,12 +22,18 @@ namespace parentfs::rbd {
 /** The place of a read's bytes, until the reader leaves: from then on it is not touched any more. */
 class Target {
  public:
-  explicit Target(std::span<std::byte> bytes) : bytes_(bytes) {}
+  enum class Reader : bool { may_leave, stays };
+
+  explicit Target(std::span<std::byte> bytes, Reader reader = Reader::may_leave)
+      : staying_(reader == Reader::stays ? bytes : std::span<std::byte>{}), bytes_(bytes) {}
+  /** The place itself, of a reader that stays until the answer: it is read into, without a copy. Else empty. */
+  [[nodiscard]] std::span<std::byte> staying() const { return staying_; }
   /** Put exactly as many bytes as belong here; does nothing when the reader has left. */
   void put(std::span<const std::byte> bytes) EXCLUDES(mutex_);
   void leave() EXCLUDES(mutex_);
 
  private:
+  const std::span<std::byte> staying_;
   Mutex mutex_;
   std::span<std::byte> bytes_ GUARDED_BY(mutex_);
 };

@@ -22,7 +22,7 @@ int main(int argc, char** argv) {
   int skipped = 0;
   for (const Tests& suite :
        {parentfs::test::wire_tests(), parentfs::test::residency_tests(), parentfs::test::crc32c_tests(),
-        parentfs::test::disk_file_tests(), parentfs::test::data_file_tests(), parentfs::test::shelf_tests(), parentfs::test::file_reader_tests(), parentfs::test::faults_tests(), parentfs::test::store_threads_tests(), parentfs::test::detached_pool_tests(), parentfs::test::receiver_tests(),
+        parentfs::test::disk_file_tests(), parentfs::test::data_file_tests(), parentfs::test::shelf_tests(), parentfs::test::file_reader_tests(), parentfs::test::faults_tests(), parentfs::test::store_threads_tests(), parentfs::test::detached_pool_tests(), parentfs::test::read_memory_tests(), parentfs::test::receiver_tests(),
         parentfs::test::range_reader_tests(), parentfs::test::serving_tests(), parentfs::test::serving_connection_tests(), parentfs::test::serving_permitted_tests(), parentfs::test::serving_permit_tests(), parentfs::test::grant_tests(), parentfs::test::unit_permits_tests(),
         parentfs::test::session_tests(), parentfs::test::session_end_tests(), parentfs::test::session_fetch_tests(), parentfs::test::session_objects_tests(), parentfs::test::inflight_table_tests(), parentfs::test::read_reports_tests(), parentfs::test::use_samples_tests(), parentfs::test::deferred_reads_tests(),
         parentfs::test::session_fuzz_tests(), parentfs::test::race_tests(), parentfs::test::fuse2_tests(),

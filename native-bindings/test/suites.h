@@ -17,6 +17,7 @@ Tests file_reader_tests();
 Tests faults_tests();
 Tests store_threads_tests();
 Tests detached_pool_tests();
+Tests read_memory_tests();
 Tests receiver_tests();
 Tests range_reader_tests();
 Tests serving_tests();
