@@ -59,6 +59,7 @@ export interface ServedGroup {
   /** Does this host know that a member has ranks? */
   hasRanks(memberId: string): boolean
   isOwn(memberId: string): boolean
+  ranksBefore(memberId: string, imageId: string, unit: number): boolean
 }
 
 export class ServedImages {
@@ -187,6 +188,11 @@ export class ServedImages {
   /** Is that the member that this host is? */
   isOwn(memberId: string): boolean {
     return this.group?.isOwn(memberId) === true
+  }
+
+  /** See {@link FleetGroup.ranksBefore}. */
+  ranksBefore(memberId: string, { id }: Image, offset: number): boolean {
+    return this.group?.ranksBefore(memberId, id, Math.floor(offset / (unitBlocks * this.blockBytes))) === true
   }
 
   /**

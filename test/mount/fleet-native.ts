@@ -40,7 +40,7 @@ async function areCold(t: Test, group: FleetHosts, hosts: readonly FleetHost[], 
 }
 
 t.test('hosts in a group read their own units natively', { skip, timeout: 240_000 }, async t => {
-  const group = await FleetHosts.open(t, { sizeBytes, images: ['new', 'cold', 'later', 'listed'] })
+  const group = await FleetHosts.open(t, { sizeBytes, images: ['new', 'cold', 'later', 'listed', 'left'] })
   const hosts: FleetHost[] = []
   for (const name of ['h1', 'h2', 'h3']) hosts.push(await group.host(t, name, { fleet }))
   await Promise.all(hosts.map(host => host.knows(3)))
@@ -66,6 +66,15 @@ t.test('hosts in a group read their own units natively', { skip, timeout: 240_00
     await areCold(t, group, listed, 'listed')
     const reads = (await nativeOf(listed)).map(each => each.reads)
     t.notOk(reads.includes(0), `each reads its own part: ${reads}`)
+    await t.test('one that leaves is still listed, and no two wait for each other', async t => {
+      const [leaver] = listed as [FleetHost, ...FleetHost[]]
+      t.match(await leaver.says('fleet', 'leave'), { code: 0 })
+      const { wrong, longestMs } = await leaver.sweeps(t, 'left')
+      t.same(wrong, [], 'no error, no wrong byte')
+      const late = await Promise.all(listed.map(async host => (await host.fleet()).originReads.late))
+      t.comment(`longest read ${longestMs} ms, ${late} reads were late`)
+      t.same(late, [0, 0, 0])
+    })
     for (const host of listed) await host.unmount()
   })
 })

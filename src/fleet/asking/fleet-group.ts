@@ -171,6 +171,17 @@ export class FleetGroup {
     return memberId === this.view.own?.id
   }
 
+  /**
+   * Does that member rank before this host for a unit, as this host sees it? Its question comes against the order: by
+   * its own view it ranks behind. Bytes that this host would ask of it are not to be brought for it.
+   */
+  ranksBefore(memberId: string, imageId: string, unit: number): boolean {
+    const { near, far } = this.view.ranks(imageId, unit)
+    const order = (far ?? near).map(({ id }) => id)
+    const [own, other] = [order.indexOf(this.view.own?.id ?? ''), order.indexOf(memberId)]
+    return other >= 0 && (own < 0 || other < own)
+  }
+
   /** Calls `then` now and at each change of {@link hasOthers}, as far as the registry tells of it. */
   followSharing(then: (isShared: boolean) => void): void {
     this.#onSharing = then

@@ -58,6 +58,8 @@ interface Exchange {
   readonly owner: number
   /** Null: its connection is Node's. */
   readonly client: NativeClient | null
+  /** Are blocks that are missing brought? They are waited for where they are coming. */
+  readonly mayBring: boolean
   /** The image was asked for by its id, and the connection goes on. */
   readonly isRepeatable: boolean
 }
@@ -112,12 +114,13 @@ export class ImageAnswers {
     const leave = () => signal.abort()
     response.once('close', leave)
     try {
+      const mayBring = headers[fillHeader] !== 'no' && !this.#isAgainstOrder(headers, image, verdict.offset)
       // Bytes that are only to be waited for lead to no further member: two could wait for each other.
-      const hops = headers[fillHeader] === 'no' ? hopsMax : hopsOf(headers)
+      const hops = mayBring ? hopsOf(headers) : hopsMax
       const options = { signal, opener: openerOfHops(hops) }
       const owner = this.#ownerOf(request.socket, client)
       const isRepeatable = !isNamed && request.httpVersion === '1.1' && response.shouldKeepAlive
-      await this.#send({ image, response, headers, options, owner, client, isRepeatable }, verdict, facts)
+      await this.#send({ image, response, headers, options, owner, client, mayBring, isRepeatable }, verdict, facts)
     } finally {
       response.off('close', leave)
       signal.end()
@@ -161,7 +164,7 @@ export class ImageAnswers {
     if (isMember && turns.isBusy) return this.#refuseBusy(response, headers)
     const isHeld = source.isHeld(image, offset, length)
     // A new owner waits for what its former owner is reading.
-    const mayBring = headers[fillHeader] !== 'no' && source.mayBring
+    const mayBring = exchange.mayBring && source.mayBring
     // The member that is waited for may be the one that asks, or wait for it.
     const isLastHop = hopsOfOpener(exchange.options.opener) >= hopsMax
     const mayCircle = !isHeld && isLastHop && source.waitsForMember(image, offset, length)
@@ -200,6 +203,16 @@ export class ImageAnswers {
       clearTimeout(processing)
       endFill()
     }
+  }
+
+  /**
+   * Would this host ask the asker itself? Their views differ, and two that bring for each other wait for each other.
+   * Questions that have passed all members are no part of that.
+   */
+  #isAgainstOrder(headers: IncomingHttpHeaders, image: Image, offset: number): boolean {
+    const member = headers[memberHeader]
+    if (typeof member !== 'string' || hopsOf(headers) >= hopsMax) return false
+    return this.#parts.source.ranksBefore(member, image, offset)
   }
 
   /** A new owner that asks for them hears which units are here. */

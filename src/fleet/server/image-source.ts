@@ -50,6 +50,8 @@ export interface ImageSource {
   isHeld(image: Image, offset: number, length: number): boolean
   /** Is that the member that this host is? */
   isOwn(memberId: string): boolean
+  /** Does that member rank before this host for the unit of an offset, so that this host would ask it? */
+  ranksBefore(memberId: string, image: Image, offset: number): boolean
   unitsFor(memberId: string, image: Image): Uint8Array | null
   isComing(image: Image, offset: number, length: number): boolean
   waitsForMember(image: Image, offset: number, length: number): boolean

@@ -72,7 +72,14 @@ t.test('no question goes to a higher rank, whatever the hop, the replicas and th
 
 t.test('the last hop goes to the owner, and beyond it the origin is asked', async t => {
   t.same(stepsOf(orderOf({ ownId: 'm21', replicas: () => 64, hop: hopsMax - 1 })), ['m0'])
-  t.ok(orderOf({ ownId: 'm21', replicas: () => 64, hop: hopsMax }).isOrigins)
+  t.equal(hopsMax, 3)
+  for (const hop of [3, 4]) {
+    for (const ownId of ['m0', 'm21', 'me']) {
+      const order = orderOf({ ownId, replicas: () => 64, hop, isJoining: true })
+      t.ok(order.isOrigins)
+      t.equal(order.next(), null, `${ownId} after ${hop}`)
+    }
+  }
 })
 
 t.test('members that are passed by have no rank: theirs is the next one', async t => {

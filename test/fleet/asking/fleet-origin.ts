@@ -101,6 +101,22 @@ t.test('a read is split by units, and each unit asks its own member', async t =>
   t.equal(group.status().offload, 1)
 })
 
+t.test('of two members one ranks before the other by both views; one that is leaving ranks behind all', async t => {
+  const member = (k: number): Member => {
+    const url = urls[k]!
+    return { id: new URL(url).host, url, ...facts, state: 'up', since: 0 }
+  }
+  const owns = [member(0), member(1)]
+  const groups = await Promise.all(owns.map(async own => (await groupOf(t, honest, { own })).group))
+  const before = (k: number, unit: number) => groups[k]!.ranksBefore(owns[1 - k]!.id, image.id, unit)
+  const units = Array.from({ length: 64 }, (_, unit) => unit)
+  for (const unit of units) t.not(before(0, unit), before(1, unit))
+  t.ok(units.some(unit => before(0, unit)) && units.some(unit => before(1, unit)))
+  groups[0]!.leave()
+  t.ok(units.every(unit => before(0, unit)))
+  t.notOk(groups[0]!.ranksBefore('unknown', image.id, 0))
+})
+
 t.test('a member that was never asked has no requests', async t => {
   const { group } = await groupOf(t, honest)
   for (const { requests, bytes, refusals, failures } of group.status().members) {

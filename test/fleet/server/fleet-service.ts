@@ -5,13 +5,21 @@ import { ReadsInFlight } from '../../../src/fleet/asking/reads-in-flight.ts'
 import type { PromotePart } from '../../../src/fleet/server/promotion-requests.ts'
 import { parsePromotionState, promotePath } from '../../../src/fleet/wire/promotion.ts'
 import { parseVersion, versionPath } from '../../../src/fleet/wire/version.ts'
-import { formatImageKey, imagePath, parseSums } from '../../../src/fleet/wire/wire.ts'
+import { formatImageKey, hopHeader, hopsOfOpener, imagePath, parseSums } from '../../../src/fleet/wire/wire.ts'
 import { loadAddon } from '../../../src/native/addon.ts'
 import { forever } from '../../fixtures/rooms.ts'
 import { ask, openServing, sha256 } from '../../fixtures/serving.ts'
 import { until } from '../../fixtures/until.ts'
 
 const sizeBytes = 8 * 64 * 4096 + 777
+
+const aloneInGroup = {
+  originReads: new ReadsInFlight(),
+  memberReads: new ReadsInFlight(),
+  hasRanks: () => true,
+  isOwn: () => false,
+  ranksBefore: () => false,
+}
 
 t.test('an image is served by name and by id, whole and by ranges', async t => {
   const { service, origin, served } = await openServing(t)
@@ -92,7 +100,7 @@ t.test('a new owner waits for what is being read from the origin, and hears of n
   const covers = (_: string, offset: number, length: number) =>
     ranges.some(([from, to]) => from <= offset && offset + length <= to)
   const memberReads = new ReadsInFlight()
-  served.group = { originReads: { covers, rangesOf: () => [] }, memberReads, hasRanks: () => true, isOwn: () => false }
+  served.group = { ...aloneInGroup, originReads: { covers, rangesOf: () => [] }, memberReads }
   let open = () => {}
   const opened = new Promise<void>(resolve => {
     open = resolve
@@ -117,6 +125,45 @@ t.test('a new owner waits for what is being read from the origin, and hears of n
   t.ok(waited.bytes.equals(origin.bytes('a', 0, 8_192)))
   t.equal(origin.reads, 1, 'the origin was read once')
   t.equal(rooms.cache.counters.reads.misses, 0)
+})
+
+t.test('a member that this host would ask itself gets what is here, and nothing is brought for it', async t => {
+  const { service, origin, served } = await openServing(t)
+  const { id } = await served.byName('a', { signal: forever })
+  served.group = { ...aloneInGroup, ranksBefore: (member, _, unit) => member === 'm1' && unit === 1 }
+  const said = async (unit: number, more: Record<string, string>) => {
+    const offset = unit * 16 * 4096
+    const headers = { range: `bytes=${offset}-${offset + 4095}`, 'parentfs-rank': '0', 'parentfs-hop': '1', ...more }
+    return (await ask(service.port, imagePath(id), { headers })).status
+  }
+  t.equal(await said(1, { 'parentfs-member': 'm1' }), 404, 'two would wait for each other')
+  t.equal(origin.reads, 0)
+  t.equal(await said(0, { 'parentfs-member': 'm1' }), 206, 'a unit of this host')
+  t.equal(await said(1, { 'parentfs-member': 'm1', 'parentfs-hop': '3' }), 206, 'it does not reach the origin')
+  t.equal(await said(1, { 'parentfs-member': 'm1' }), 206, 'it is here now')
+  t.equal(await said(2, {}), 206, 'an asker without ranks')
+})
+
+t.test('a question that has passed three members, or says nonsense of them, leads to no further one', async t => {
+  const { service, served } = await openServing(t)
+  const { id } = await served.byName('a', { signal: forever })
+  const read = served.read.bind(served)
+  let hops = -1
+  served.read = (image, offset, length, options) => {
+    hops = hopsOfOpener(options.opener)
+    return read(image, offset, length, options)
+  }
+  const passed = [undefined, '0', '1', '2', '3', '4', '03', '-1', '1.0', '1, 0', '', 'x', '9'.repeat(400)]
+  const heard: number[] = []
+  for (const [k, hop] of passed.entries()) {
+    const headers = {
+      range: `bytes=${k * 4096}-${k * 4096 + 4095}`,
+      ...(hop === undefined ? {} : { [hopHeader]: hop }),
+    }
+    t.equal((await ask(service.port, imagePath(id), { headers })).status, 206)
+    heard.push(hops)
+  }
+  t.same(heard, [0, 0, 1, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3])
 })
 
 t.test('a member gets checksums of whole blocks, and hears that its bytes are being brought', async t => {
@@ -315,7 +362,7 @@ t.test('a member that owns a unit since lately hears which units are here, or co
   const rangesOf = () => [{ from: 8 * unitBytes + 5, to: 8 * unitBytes + 6 }]
   const originReads = { covers: () => false, rangesOf }
   const hasRanks = (member: string) => member === 'm2'
-  served.group = { originReads, memberReads: new ReadsInFlight(), hasRanks, isOwn: () => false }
+  served.group = { ...aloneInGroup, originReads, hasRanks }
   t.same(await told('m2'), [0b0000_1000, 1, 0, 0, 0])
   t.equal(await told('m3'), null, 'its ranks are not known here yet')
   t.equal(await told('m2', { 'parentfs-units': 'no' }), null)
@@ -326,8 +373,7 @@ t.test('a question of this host itself, which is listed by another name, too, is
   const { id } = await served.byName('a', { signal: forever })
   const headers = { range: 'bytes=0-4095', 'parentfs-rank': '0', 'parentfs-hop': '1', 'parentfs-member': 'm1' }
   t.equal((await ask(service.port, imagePath(id), { headers })).status, 206, 'in no group')
-  const reads = { originReads: new ReadsInFlight(), memberReads: new ReadsInFlight() }
-  served.group = { ...reads, hasRanks: () => true, isOwn: member => member === 'm1' }
+  served.group = { ...aloneInGroup, isOwn: member => member === 'm1' }
   t.equal((await ask(service.port, imagePath(id), { headers })).status, 421)
   t.equal((await ask(service.port, imagePath(id), { headers: { ...headers, 'parentfs-member': 'm2' } })).status, 206)
 })
