@@ -69,8 +69,12 @@ t.test('hosts in a group read their own units natively', { skip, timeout: 240_00
     await t.test('one that leaves is still listed, and no two wait for each other', async t => {
       const [leaver] = listed as [FleetHost, ...FleetHost[]]
       t.match(await leaver.says('fleet', 'leave'), { code: 0 })
+      const before = await group.originBytes()
       const { wrong, longestMs } = await leaver.sweeps(t, 'left')
       t.same(wrong, [], 'no error, no wrong byte')
+      for (const host of listed) t.same((await host.sweeps(t, 'left')).wrong, [])
+      const share = ((await group.originBytes()) - before) / sizeBytes
+      t.ok(share <= 1.05, `${share.toFixed(3)} of the unique bytes`)
       const late = await Promise.all(listed.map(async host => (await host.fleet()).originReads.late))
       t.comment(`longest read ${longestMs} ms, ${late} reads were late`)
       t.same(late, [0, 0, 0])

@@ -8,6 +8,9 @@ export const silentMembersMax = 2
 /** Members that one read asks in vain, busy ones left out, before the origin is asked. */
 export const failedMembersMax = 4
 
+/** Members whose part the next rank has, because they do not bring: all may be so, beside a new version. */
+export const absentMembersMax = 2
+
 /** A body that brings fewer bytes in this time is broken off: the next member goes on where it stopped. */
 export const memberStallMsMax = 250
 

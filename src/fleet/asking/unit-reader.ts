@@ -15,6 +15,7 @@ import { AskOrder, type AskStep } from './ask-order.ts'
 import type { FormerOwnerUnits } from './former-owner-units.ts'
 import type { HedgeBudget } from './hedge-budget.ts'
 import {
+  absentMembersMax,
   failedMembersMax,
   groupMovesMs,
   hedgeFactor,
@@ -96,12 +97,12 @@ export class UnitReader {
   }
 
   /** The order of members for a unit, as it would be asked now. */
-  orderOf(imageId: string, unit: number, hop: number, asked = new Set<string>()): AskOrder {
+  orderOf(imageId: string, unit: number, hop: number, asked = new Set<string>(), absent = new Set<string>()): AskOrder {
     const { view, isUsable, replicas, isJoining, former } = this.#parts
     return new AskOrder({
       ranks: view.ranks(imageId, unit),
       ownId: view.own?.id ?? null,
-      isUsable,
+      isUsable: member => !absent.has(member.id) && isUsable(member),
       replicas: () => replicas.of(imageId),
       hop,
       isJoining: isJoining(),
@@ -120,7 +121,7 @@ export class UnitReader {
     const { image, unit } = range
     const { now, replicas } = this.#parts
     const startMs = now()
-    const asked = new Set<string>()
+    const [asked, absent] = [new Set<string>(), new Set<string>()]
     let [silent, failed, refused, goodBytes] = [0, 0, 0, 0]
     let order = this.orderOf(image.id, unit, range.hop, asked)
     for (;;) {
@@ -151,7 +152,13 @@ export class UnitReader {
         if (refused > replicas.of(image.id) / 2 + 1) await this.#pause(signal)
         continue
       }
-      if (outcome.kind === 'absent') continue
+      if (outcome.kind === 'absent') {
+        // It does not bring what it was asked to: it is no owner, whatever the view says, and the next rank is.
+        if (!contest.step.fill || absent.size >= absentMembersMax) continue
+        absent.add(contest.step.member.id)
+        order = this.orderOf(image.id, unit, range.hop, asked, absent)
+        continue
+      }
       if (outcome.kind === 'lost' && outcome.goodBytes > 0) {
         this.#parts.onBytes(contest.step.member, { ...rest, target: rest.target.subarray(0, outcome.goodBytes) })
         goodBytes += outcome.goodBytes
@@ -161,7 +168,7 @@ export class UnitReader {
       if (silent >= silentMembersMax) return { reason: 'silent', goodBytes }
       if (failed >= failedMembersMax) return { reason: 'failed', goodBytes }
       // The next rank has the part of a member that is passed by; that may be ourselves.
-      order = this.orderOf(image.id, unit, range.hop, asked)
+      order = this.orderOf(image.id, unit, range.hop, asked, absent)
     }
   }
 

@@ -3,7 +3,13 @@ import t from 'tap'
 import { identify } from '../../../src/base/image.ts'
 import { FormerOwnerUnits } from '../../../src/fleet/asking/former-owner-units.ts'
 import { HedgeBudget } from '../../../src/fleet/asking/hedge-budget.ts'
-import { failedMembersMax, lateAnswersMax, samplesMin, silentMembersMax } from '../../../src/fleet/asking/limits.ts'
+import {
+  absentMembersMax,
+  failedMembersMax,
+  lateAnswersMax,
+  samplesMin,
+  silentMembersMax,
+} from '../../../src/fleet/asking/limits.ts'
 import type { AskedRange, AskOptions, AskOutcome } from '../../../src/fleet/asking/member-channel.ts'
 import { OriginPace } from '../../../src/fleet/asking/origin-pace.ts'
 import { PeerTable } from '../../../src/fleet/asking/peer-table.ts'
@@ -90,6 +96,15 @@ t.test('a read asks four members in vain, and goes on where each stopped', async
     offsets,
     Array.from({ length: failedMembersMax }, (_, k) => k * blockBytes),
   )
+})
+
+t.test('an owner that brings nothing gives its part to the next rank, for that read', async t => {
+  const { read, asked } = setUp(8, () => (asked.length < 3 ? { kind: 'absent' } : { kind: 'bytes' }))
+  t.equal(await read(), null)
+  t.equal(new Set(asked).size, 3)
+  const none = setUp(8, () => ({ kind: 'absent' }))
+  t.same(await none.read(), { reason: 'nobody', goodBytes: 0 })
+  t.equal(none.asked.length, absentMembersMax + 1)
 })
 
 t.test('a member that keeps reads waiting until they are late is passed by at the third', async t => {
