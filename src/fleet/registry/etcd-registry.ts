@@ -115,6 +115,7 @@ export class EtcdRegistry implements MemberRegistry {
     })
     this.#known.clear()
     for (const kv of listOf(answer.kvs)) this.#put(kv)
+    if (this.#own && !this.#known.has(this.#own.id)) this.#putAgain()
     this.#tell()
     return Number((answer.header as EtcdAnswer | undefined)?.revision ?? 0)
   }
@@ -147,11 +148,20 @@ export class EtcdRegistry implements MemberRegistry {
       const kv = event.kv as EtcdAnswer | undefined
       if (!kv) continue
       isNews = true
-      if (event.type === 'DELETE') this.#known.delete(this.#idOf(kv))
-      else this.#put(kv)
+      if (event.type === 'DELETE') {
+        this.#known.delete(this.#idOf(kv))
+        if (this.#idOf(kv) === this.#own?.id) this.#putAgain()
+      } else this.#put(kv)
     }
     if (isNews) this.#tell()
     else this.#listener?.onHeard()
+  }
+
+  /** Somebody has removed the record of this host, whose lease goes on. A list may be older than the record: no harm. */
+  #putAgain(): void {
+    if (this.#lease === null) return
+    this.#lease = { ...this.#lease, record: '' }
+    this.#ownChanged.abort()
   }
 
   #put(kv: EtcdAnswer): void {

@@ -94,6 +94,22 @@ t.test('members see each other come, change and leave', { skip: noEtcd }, async 
   await onlooker.sees(1)
 })
 
+t.test('a record that an operator removes comes back, though its lease goes on', { skip: noEtcd }, async t => {
+  const cluster = await EtcdCluster.open(t, { count: 1 })
+  const following = [1, 2].map(k => new Following(t, cluster.urls, k, { leaseMs: 3_600_000, renewMs: 3_600_000 }))
+  const [a, b] = following as [Following, Following]
+  await Promise.all([a.sees(2), b.sees(2)])
+  t.equal((await cluster.control('del', '--prefix', 'parentfs/')).trim(), '2')
+  const records = async () => (await cluster.control('get', '--prefix', '--keys-only', 'parentfs/')).match(/:7447/g)
+  await until(async () => (await records())?.length === 2, waitMs, 'both records are back')
+  await Promise.all([a.sees(2), b.sees(2)])
+  t.same(
+    [a, b].map(({ registry }) => registry.state.registeredAnew),
+    [0, 0],
+    'with the leases of before',
+  )
+})
+
 t.test('a watch that etcd cancels is followed by a list, whose members are all there are', async t => {
   let lists = 0
   const base64 = (text: string) => Buffer.from(text).toString('base64')
