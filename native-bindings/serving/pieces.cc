@@ -67,15 +67,16 @@ PieceResult PieceSender::copy(http::Transport& stream, const image::DataFile& fi
     if (outcome != image::ReadOutcome::hit) return {.then = after(outcome)};
     piece = target;
   }
-  const http::IoResult sent = stream.send({reinterpret_cast<const char*>(piece.data()), piece.size()});
-  switch (sent.then) {
-    case http::IoResult::Then::again:
-      return {.bytes = sent.bytes};
-    case http::IoResult::Then::end:
-      return {.then = PieceResult::Then::end};
-    default:
-      return {.bytes = sent.bytes, .then = PieceResult::Then::wait_to_send};
+  // TLS takes one record at a time: the rest of the piece is here, and is not read again.
+  std::size_t taken = 0;
+  while (taken < piece.size()) {
+    const std::span<const std::byte> rest = piece.subspan(taken);
+    const http::IoResult sent = stream.send({reinterpret_cast<const char*>(rest.data()), rest.size()});
+    taken += sent.bytes;
+    if (sent.then == http::IoResult::Then::end) return {.bytes = taken, .then = PieceResult::Then::end};
+    if (sent.then != http::IoResult::Then::again) return {.bytes = taken, .then = PieceResult::Then::wait_to_send};
   }
+  return {.bytes = taken};
 }
 
 void PieceSender::empty_pipe(std::size_t bytes) {
