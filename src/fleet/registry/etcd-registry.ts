@@ -157,7 +157,7 @@ export class EtcdRegistry implements MemberRegistry {
     else this.#listener?.onHeard()
   }
 
-  /** Somebody has removed the record of this host, whose lease goes on. A list may be older than the record: no harm. */
+  /** Somebody has removed the record of this host, whose lease goes on. An older list may say so, too: no harm. */
   #putAgain(): void {
     if (this.#lease === null) return
     this.#lease = { ...this.#lease, record: '' }
