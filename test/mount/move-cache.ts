@@ -37,7 +37,7 @@ async function mounted(t: Test, ...more: string[]) {
   writeSample(join(where.originDirectory, 'a.raw'), sample)
   const daemon = await mountDaemon(t, where, ...more)
   const images = new Map([['a.raw', [bytes]]])
-  const readers = new CheckingReaders({ mountpoint: where.mountpoint, images, count: 4, seed: 7 })
+  const readers = new CheckingReaders({ mountpoint: where.mountpoint, images, count: 4, seed: 7, restMs: 2 })
   t.teardown(() => readers.stop())
   const move = (to: string) => parentfs('move-cache', to, '-m', where.mountpoint)
   return { where, daemon, readers, move }
@@ -120,7 +120,7 @@ t.test(
     await until(async () => (await statusOf(where)).passthrough.off === '', patienceMs, 'passthrough after a takeover')
     await makeComplete(where, 'a.raw')
     const images = new Map([['a.raw', [bytes]]])
-    const again = new CheckingReaders({ mountpoint: where.mountpoint, images, count: 4, seed: 8 })
+    const again = new CheckingReaders({ mountpoint: where.mountpoint, images, count: 4, seed: 8, restMs: 2 })
     // The kernel asks for a name anew when the answer of before has expired, and gets the node that is opened.
     const lookups = 3
     const endMs = Date.now() + lookups * nameSecondsValid * 1000
