@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- 20 22 24 26
 # A check runs the program as another user, who may not look into root's home.
 cache="${XDG_CACHE_HOME:-$HOME/.cache}"
-[ "$(id -u)" != 0 ] || cache=/var/cache
+[ "$(id -u)" != 0 ] || cache=/usr/local/lib
 package="node-linux-$(node -p process.arch)"
 failed=0
 for major in "$@"; do

@@ -3,6 +3,7 @@
  */
 #include <fcntl.h>
 #include <napi.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <limits>
@@ -156,6 +157,8 @@ void close_fd(const Napi::CallbackInfo& info) {
   throw_on_error(info.Env(), ::close(descriptor(info[0], "fd")) == 0 ? 0 : errno, "close");
 }
 
+void end_process(const Napi::CallbackInfo& info) { ::_exit(info[0].As<Napi::Number>().Int32Value()); }
+
 void forbid_dumps(const Napi::CallbackInfo& info) {
   throw_on_error(info.Env(), syscalls::forbid_dumps(), "prctl");
 }
@@ -222,6 +225,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("receiveFd", Napi::Function::New(env, receive_fd, "receiveFd"));
   exports.Set("sendDatagram", Napi::Function::New(env, send_datagram, "sendDatagram"));
   exports.Set("closeFd", Napi::Function::New(env, close_fd, "closeFd"));
+  exports.Set("endProcess", Napi::Function::New(env, end_process, "endProcess"));
   exports.Set("forbidDumps", Napi::Function::New(env, forbid_dumps, "forbidDumps"));
   exports.Set("releaseFreeMemory", Napi::Function::New(env, release_free_memory, "releaseFreeMemory"));
   exports.Set("bytesToPage", Napi::Function::New(env, bytes_to_page, "bytesToPage"));

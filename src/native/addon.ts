@@ -348,6 +348,8 @@ export interface Addon extends Libfuse2, Librbd, LogWriters, StreamDecoders, Tre
    */
   sendDatagram(name: string, text: string, fd: number | null): void
   closeFd(fd: number): void
+  /** End this process at once, with this exit code: no thread is waited for, and no listener is called. */
+  endProcess(code: number): void
   /**
    * From now on this process leaves no core, and only root may look into its memory or its environment. Its children
    * may, because that ends with the next program.

@@ -18,6 +18,7 @@ import {
   parentfs,
   patienceMs,
   place,
+  startCommand,
   startDaemon,
   statusOf,
   transport,
@@ -57,6 +58,20 @@ t.test('SIGTERM and SIGINT unmount and exit 0', options, async t => {
     t.match(await daemon.exited, { code: 0, signal: null }, signal)
     t.ok(await isGone(where, pid), signal)
   }
+})
+
+t.test('a thread that hangs in the kernel does not hold up the end of a worker', options, async t => {
+  const where = placeWithImage(t)
+  const never = join(where.top, 'never')
+  await run('mkfifo', never)
+  const hang = `if (process.argv[1].endsWith('worker-main.js')) (await import('node:fs')).open('${never}', 'r', () => {})`
+  const preloaded = `NODE_OPTIONS=--import=data:text/javascript,${encodeURIComponent(hang)}`
+  const [, , ...node] = command
+  const daemon = startCommand(t, ['env', preloaded, ...node, ...mountArguments(where)])
+  await until(() => /"msg":"mounted"/.test(daemon.log()), patienceMs, 'the mount')
+  t.match(await parentfs('unmount', where.mountpoint), { code: 0, stderr: '' })
+  t.equal((await daemon.exited).code, 0)
+  t.notMatch(daemon.log(), /did not stop/)
 })
 
 t.test('a mount in use stays, its holders are named, and --force takes it away', options, async t => {

@@ -81,6 +81,17 @@ const bodies: readonly (readonly [name: string, body: string, said: string, code
     3,
   ],
   [
+    'a process that is ended waits for no thread',
+    `
+    const [{ open }, { execFileSync }] = await Promise.all([import('node:fs'), import('node:child_process')])
+    execFileSync('mkfifo', [directory + '/never'])
+    open(directory + '/never', 'r', () => {})
+    process.once('exit', () => addon.endProcess(5))
+    startSession(); setImmediate(() => process.exit(3))`,
+    '',
+    5,
+  ],
+  [
     'what a listener throws is an uncaught exception',
     `
     process.on('uncaughtException', error => { console.log(error.message); session.stop() })

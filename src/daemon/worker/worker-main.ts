@@ -92,9 +92,18 @@ const worker = new Worker({
       isWeb: configuration.places.some(({ settings }) => /^https?:/.test(settings.url)),
       isUnwanted,
     }),
-  exit: code => process.exit(code),
+  exit,
 })
 worker.run()
+
+/**
+ * Node.js would wait for the threads of its pool after its listeners: for one that hangs in the kernel, or that waits
+ * for JavaScript in a transaction of the index.
+ */
+function exit(code: number): void {
+  process.once('exit', () => addon.endProcess(code))
+  process.exit(code)
+}
 
 function adminSocketPathOf({ mountpoint }: Configuration): string {
   const surroundings = runtimeSurroundings()
