@@ -63,6 +63,7 @@ async function deaths(t: Test, cluster: CephTestCluster, parent: Parent): Promis
   await untilKnown(at)
   const seconds = kills * 4
   const client = await startClient(at.client, { seconds, depth: 8 })
+  await until(async () => (await statusOf(at.where)).librbd?.connections === 1, patienceMs, 'its connection')
   let isOver = false
   void client.ended.then(() => {
     isOver = true
@@ -87,6 +88,7 @@ async function orderlyEnd(t: Test, cluster: CephTestCluster, parent: Parent): Pr
   const at = await mounted(t, cluster, parent)
   await untilKnown(at)
   const client = await startClient(at.client, { seconds: 60, over: 1, depth: 8 })
+  await until(async () => (await statusOf(at.where)).librbd?.connections === 1, patienceMs, 'its connection')
   await until(async () => (await clientReads(at.client, { reads: 64 })).path > 0, patienceMs, 'reads by path')
   t.equal(await stop(at.daemon), 0)
   const { code, stdout, stderr } = await client.ended
@@ -99,6 +101,7 @@ async function supervisorDeath(t: Test, cluster: CephTestCluster, parent: Parent
   const at = await mounted(t, cluster, parent)
   await untilKnown(at)
   const client = await startClient(at.client, { seconds: 60, over: 1, depth: 8 })
+  await until(async () => (await statusOf(at.where)).librbd?.connections === 1, patienceMs, 'its connection')
   await until(async () => (await clientReads(at.client, { reads: 64 })).path > 0, patienceMs, 'reads by path')
   const { pid } = await statusOf(at.where)
   process.kill(at.daemon.supervisorPid, 'SIGKILL')
