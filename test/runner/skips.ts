@@ -50,6 +50,11 @@ export const reasons: readonly Reason[] = [
   { said: /RWF_DONTCACHE/, explained: () => true },
   // Source: QEMU 7.2 linux-user/syscall.c, which has no preadv2.
   { said: /^no RWF_NOWAIT$/, explained: (_, env) => env.NATIVE_TARGET === 'test-arm64' },
+  // Nor cachestat.
+  {
+    said: /^the kernel cannot tell what the page cache has/,
+    explained: (machine, env) => env.NATIVE_TARGET === 'test-arm64' || kernelBefore(6, 5)(machine, env),
+  },
   // Its libraries are those of the compiler alone.
   { said: /^libcrypto\.so\.3 is missing$/, explained: (_, env) => env.NATIVE_TARGET === 'test-arm64' },
   { said: /^(its library|libzstd) is not installed$/, explained: (_, env) => env.NATIVE_TARGET === 'test-arm64' },
