@@ -25,7 +25,7 @@ namespace parentfs::session {
 
 class RequestQueue {
  public:
-  /** What a record begins with. Numbers as the machine has them. */
+  /** The begin of a record. Numbers as the machine has them. */
   struct Prefix {
     /** Bytes of the request. */
     std::uint32_t length;

@@ -134,7 +134,7 @@ void full_connection(Checks& t) {
   std::printf("  full after %llu asks\n", static_cast<unsigned long long>(asked));
 }
 
-/** What a client hears within ten seconds, until it ends with `last`. */
+/** The bytes that a client hears within ten seconds, until they end with `last`. */
 std::string heard_by(const OwnedFd& client, const std::string& last) {
   std::string heard;
   (void)until([&] {

@@ -6,7 +6,6 @@
  * the worker, fills in the defaults and judges the whole.
  */
 import type { ErrorCode } from '../../base/errors.ts'
-
 import type { ReadAroundChoice } from '../../cache/fetch/limits.ts'
 
 /** Plain JSON: it crosses two processes. */

@@ -110,8 +110,6 @@ async function keepPrepared(
   const uid = process.geteuid?.() ?? 0
   const mainIn = (directory: string | null) => (directory === null ? ownWorkerMain : workerMainIn(directory, uid))
   const places = workerProgramPlaces(lockPath, uid, readFileSync('/proc/self/mountinfo', 'utf8'))
-  /** Of the version that serves; null: our own. */
-  let served: string | null = null
   const program = new WorkerProgramCopy({ places, mainIn, afterMs: programCopyMs, logger })
   const startNext = (directory: string | null, isNew: boolean) => {
     const main = isNew ? mainIn(directory) : program.mainOf(directory)
@@ -125,10 +123,7 @@ async function keepPrepared(
   const supervisor = new Supervisor(settings, {
     mounter,
     startWorker: startNext,
-    onVersion: (directory, loaded) => {
-      served = directory
-      program.serves({ directory, loaded })
-    },
+    onVersion: (directory, loaded) => program.serves({ directory, loaded }),
     sayTrouble,
     logger,
     manager,
@@ -137,7 +132,7 @@ async function keepPrepared(
     kept: handed.mount,
     closeFd,
     takeWork: () => takeJournal(workFd),
-    readConfiguration: async file => readConfigurationIn(program.mainOf(served), file),
+    readConfiguration: async file => readConfigurationIn(program.servedMain, file),
   })
   const endListening = listenForSignals(supervisor)
   const abort = () => supervisor.cancel('whoever asked for it went away')

@@ -37,7 +37,10 @@ export class WorkerProgramCopy {
   #timer: NodeJS.Timeout | undefined
   /** Grows with each version: a copy of one before is not used. */
   #serial = 0
-  #ready: { readonly directory: string | null; readonly main: string } | null = null
+  /** The program of the copy; null: there is none yet. */
+  #ready: string | null = null
+  /** The version that serves; null: our own. */
+  #served: string | null = null
   readonly #made: string[] = []
   #making: Promise<void> = Promise.resolve()
 
@@ -47,14 +50,19 @@ export class WorkerProgramCopy {
 
   /** The program that workers of that version are started with. @throws CacheError as `mainIn` */
   mainOf(directory: string | null): string {
-    const ready = this.#ready
-    return ready !== null && ready.directory === directory ? ready.main : this.#parts.mainIn(directory)
+    return this.#ready !== null && directory === this.#served ? this.#ready : this.#parts.mainIn(directory)
+  }
+
+  /** The program of the version that serves. @throws CacheError as `mainIn` */
+  get servedMain(): string {
+    return this.mainOf(this.#served)
   }
 
   /** Workers of that version serve from now on, as it lies there now. @param loaded addons of theirs */
   serves(wanted: Wanted): void {
     const serial = ++this.#serial
     this.#ready = null
+    this.#served = wanted.directory
     clearTimeout(this.#timer)
     const begin = () => {
       this.#making = this.#making.then(() => this.#make(wanted, serial)) // Never rejects.
@@ -95,7 +103,7 @@ export class WorkerProgramCopy {
       }
       if ((await markOf(program)) !== before) throw new Error('it was replaced meanwhile')
       if (serial !== this.#serial) return
-      this.#ready = { directory, main: join(target, program.mainPlace) }
+      this.#ready = join(target, program.mainPlace)
       const tookMs = Math.round(performance.now() - beganMs)
       logger.info({ target, files: program.files.length, tookMs }, 'workers start from a copy of the program')
     } catch (error) {
